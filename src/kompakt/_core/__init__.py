@@ -1,0 +1,1 @@
+"""Floor 0: errors, files, seeds. Imports nothing but the standard library."""
