@@ -1,0 +1,256 @@
+"""Full verification of a program: types, shapes, uses, and the proof that no integer sum overflows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .._core.errors import ArtifactError
+from ..encoding import Encoding
+from .limits import ACCUMULATOR_LIMIT, MAX_DIMENSION, MAX_ELEMENTS, MAX_NODES
+from .ops import ACC, CODE, F32, OPS
+from .program import Node, Program, ValueType
+from .weight import FloatWeight, Weight
+
+Types = Sequence[ValueType]
+
+
+class TypeCheck:
+    """Verifies a program node by node, so that a reader knows each shape before it takes the next node's arrays.
+
+    Args:
+        input_shape: (C,) or (C, H, W).
+    Raises: ArtifactError (`shape`, `size`).
+    """
+
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        if len(input_shape) not in (1, 3):
+            raise ArtifactError(f"input shape must be (C) or (C, H, W), got {input_shape}", "shape")
+        self.types = {Program.input_name: ValueType(F32, input_shape)}
+        self._used: set[str] = set()
+        self._elements = 0
+        self._count(input_shape, "input")
+
+    def add(self, node: Node) -> ValueType:
+        """Type of the next node. Raises: ArtifactError naming the node."""
+        where = f"node {node.name!r}"
+        if len(self.types) > MAX_NODES:
+            raise ArtifactError(f"a program has at most {MAX_NODES} nodes", "size")
+        if node.name in self.types:
+            raise ArtifactError(f"{where}: this name is taken; names must be unique", "node")
+        inputs = [self.input_type(name, where) for name in node.inputs]
+        for name, value in zip(node.inputs, inputs, strict=True):
+            if value.kind not in OPS[node.op].takes:
+                takes = " or ".join(OPS[node.op].takes)
+                raise ArtifactError(f"{where}: {node.op} takes {takes}, but {name!r} is {value.kind}", "node")
+        self.types[node.name] = _RULES[node.op](node, inputs, where)
+        self._count(self.types[node.name].shape, where)
+        self._used.update(node.inputs)
+        return self.types[node.name]
+
+    def input_type(self, name: str, where: str) -> ValueType:
+        """Type of an earlier value. Raises: ArtifactError (`node`) if there is none of that name."""
+        if name not in self.types:
+            raise ArtifactError(f"{where}: input {name!r} is no earlier node", "node")
+        return self.types[name]
+
+    def finish(self, output: str) -> None:
+        """The whole program: every value is used, the output is a node of kind f32. Raises: ArtifactError (`node`)."""
+        if output not in self.types or output == Program.input_name:
+            raise ArtifactError(f"output {output!r} is no node", "node")
+        unused = [name for name in self.types if name not in self._used and name != output]
+        if unused:
+            raise ArtifactError(f"value {unused[0]!r} is not used by any node; remove it", "node")
+        if self.types[output].kind != F32:
+            raise ArtifactError(f"output {output!r} must be f32, got {self.types[output].kind}", "node")
+
+    def _count(self, shape: tuple[int, ...], where: str) -> None:
+        if max(shape) > MAX_DIMENSION:
+            raise ArtifactError(f"{where}: every dimension must be at most {MAX_DIMENSION}, got {shape}", "shape")
+        self._elements += math.prod(shape)
+        if self._elements > MAX_ELEMENTS:
+            raise ArtifactError(f"{where}: all values hold more than {MAX_ELEMENTS} elements per image", "size")
+
+
+def check(program: Program) -> dict[str, ValueType]:
+    """Verify everything that docs/format.md and docs/numerics.md demand of a program.
+
+    Returns: the type of every value by name, the input's included, in execution order.
+    Raises: ArtifactError naming the node, with the kind of the defect.
+    """
+    state = TypeCheck(program.input_shape)
+    for node in program.nodes:
+        state.add(node)
+    state.finish(program.output)
+    return state.types
+
+
+def window_shape(
+    shape: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> tuple[int, int]:
+    """Height and width that a sliding window gives; not positive where the window does not fit."""
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    height, width = ((n + 2 * p - e) // s + 1 for n, p, e, s in zip(shape, padding, extents, stride, strict=True))
+    return height, width
+
+
+def zero_code(encoding: Encoding) -> int | None:
+    """The lowest code whose level is 0, or None."""
+    found = np.flatnonzero(encoding.table()[0] == 0)
+    return int(found[0]) if found.size else None
+
+
+def max_level(encoding: Encoding) -> int:
+    """The largest magnitude of a level."""
+    return int(np.abs(encoding.table().astype(np.int64)).max())
+
+
+def _need_map(value: ValueType, node: Node, where: str) -> tuple[int, int, int]:
+    if len(value.shape) != 3:
+        raise ArtifactError(f"{where}: {node.op} takes (C, H, W), got {value.shape}", "shape")
+    channels, height, width = value.shape
+    return channels, height, width
+
+
+def _need_rows(value: ValueType, rows: int, what: str, where: str) -> None:
+    if value.shape[0] != rows:
+        raise ArtifactError(f"{where}: {what} has {rows} channels, its input {value.shape[0]}", "shape")
+
+
+def _code(node: Node, inputs: Types, where: str) -> ValueType:
+    return ValueType(CODE, inputs[0].shape, node.attrs["encoding"])
+
+
+def _threshold(node: Node, inputs: Types, where: str) -> ValueType:
+    _need_rows(inputs[0], len(node.attrs["directions"]), "threshold", where)
+    return _code(node, inputs, where)
+
+
+def _dequantize(node: Node, inputs: Types, where: str) -> ValueType:
+    return ValueType(F32, inputs[0].shape)
+
+
+def _affine(node: Node, inputs: Types, where: str) -> ValueType:
+    _need_rows(inputs[0], len(node.attrs["m"]), "affine", where)
+    return ValueType(F32, inputs[0].shape)
+
+
+def _conv2d(node: Node, inputs: Types, where: str) -> ValueType:
+    channels, height, width = _need_map(inputs[0], node, where)
+    attrs, groups = node.attrs, node.attrs["groups"]
+    outputs, group_inputs, *kernel = attrs["weight"].shape
+    if channels % groups or outputs % groups or group_inputs != channels // groups:
+        raise ArtifactError(
+            f"{where}: weight {attrs['weight'].shape} with groups {groups} does not fit {channels} input channels",
+            "shape",
+        )
+    rows, columns = window_shape((height, width), kernel, attrs["stride"], attrs["padding"], attrs["dilation"])
+    _check_window(rows, columns, inputs[0], where)
+    return ValueType(_sum_kind(attrs["weight"], inputs[0], where), (outputs, rows, columns))
+
+
+def _linear(node: Node, inputs: Types, where: str) -> ValueType:
+    weight = node.attrs["weight"]
+    if inputs[0].shape != weight.shape[1:]:
+        raise ArtifactError(f"{where}: weight {weight.shape} takes ({weight.shape[1]}), got {inputs[0].shape}", "shape")
+    return ValueType(_sum_kind(weight, inputs[0], where), weight.shape[:1])
+
+
+def _check_window(rows: int, columns: int, value: ValueType, where: str) -> None:
+    if rows < 1 or columns < 1:
+        raise ArtifactError(f"{where}: the window is larger than its padded input {value.shape}", "shape")
+
+
+def _sum_kind(weight: Weight | FloatWeight, value: ValueType, where: str) -> str:
+    """Kind of the product-sums; for integer sums, proves that every output channel fits int32."""
+    if value.encoding is None:
+        return F32
+    if isinstance(weight, FloatWeight):
+        raise ArtifactError(f"{where}: a float weight takes f32, but its input is code", "node")
+    sums = np.abs(weight.levels()).reshape(len(weight.codes), -1).sum(axis=1, dtype=np.int64)
+    channel = int(sums.argmax())
+    bound = int(sums[channel]) * max_level(value.encoding)
+    if bound >= ACCUMULATOR_LIMIT:
+        raise ArtifactError(
+            f"{where}: sums of channel {channel} can reach {bound}, 2^31 or more; use fewer bits", "overflow_risk"
+        )
+    return ACC
+
+
+def _add(node: Node, inputs: Types, where: str) -> ValueType:
+    if inputs[0].shape != inputs[1].shape:
+        raise ArtifactError(f"{where}: add takes equal shapes, got {inputs[0].shape} and {inputs[1].shape}", "shape")
+    return ValueType(F32, inputs[0].shape)
+
+
+def _clamp(node: Node, inputs: Types, where: str) -> ValueType:
+    return inputs[0]
+
+
+def _max_pool(node: Node, inputs: Types, where: str) -> ValueType:
+    channels, *size = _need_map(inputs[0], node, where)
+    attrs = node.attrs
+    rows, columns = window_shape(size, attrs["kernel"], attrs["stride"], attrs["padding"], (1, 1))
+    _check_window(rows, columns, inputs[0], where)
+    return ValueType(inputs[0].kind, (channels, rows, columns), inputs[0].encoding)
+
+
+def _sum_pool(node: Node, inputs: Types, where: str) -> ValueType:
+    channels, *size = _need_map(inputs[0], node, where)
+    attrs = node.attrs
+    kernel = attrs["kernel"] or tuple(size)
+    rows, columns = window_shape(size, kernel, attrs["stride"] or (1, 1), attrs["padding"], (1, 1))
+    _check_window(rows, columns, inputs[0], where)
+    encoding = inputs[0].encoding
+    if encoding is None:
+        return ValueType(F32, (channels, rows, columns))
+    bound = kernel[0] * kernel[1] * max_level(encoding)
+    if bound >= ACCUMULATOR_LIMIT:
+        raise ArtifactError(f"{where}: sums can reach {bound}, 2^31 or more; use a smaller window", "overflow_risk")
+    return ValueType(ACC, (channels, rows, columns))
+
+
+def _concat(node: Node, inputs: Types, where: str) -> ValueType:
+    first = inputs[0]
+    for name, value in zip(node.inputs, inputs, strict=True):
+        if value.kind != first.kind:
+            raise ArtifactError(f"{where}: concat takes one kind, got {first.kind} and {value.kind} ({name!r})", "node")
+        if value.encoding != first.encoding:
+            raise ArtifactError(f"{where}: concat takes one encoding, {name!r} has another", "encoding")
+        if value.shape[1:] != first.shape[1:]:
+            raise ArtifactError(f"{where}: concat takes equal H and W, got {first.shape} and {value.shape}", "shape")
+    return ValueType(first.kind, (sum(value.shape[0] for value in inputs), *first.shape[1:]), first.encoding)
+
+
+def _shift_pad(node: Node, inputs: Types, where: str) -> ValueType:
+    channels, height, width = _need_map(inputs[0], node, where)
+    stride, added = node.attrs["stride"], node.attrs["before"] + node.attrs["after"]
+    encoding = inputs[0].encoding
+    if added and encoding is not None and zero_code(encoding) is None:
+        raise ArtifactError(f"{where}: channels of level 0 need a code for level 0, the encoding has none", "encoding")
+    return ValueType(inputs[0].kind, (channels + added, -(-height // stride), -(-width // stride)), encoding)
+
+
+def _flatten(node: Node, inputs: Types, where: str) -> ValueType:
+    return ValueType(inputs[0].kind, (math.prod(_need_map(inputs[0], node, where)),), inputs[0].encoding)
+
+
+_RULES: dict[str, Callable[[Node, Types, str], ValueType]] = {
+    "quantize": _code,
+    "encode": _code,
+    "recode": _code,
+    "threshold": _threshold,
+    "dequantize": _dequantize,
+    "conv2d": _conv2d,
+    "linear": _linear,
+    "affine": _affine,
+    "add": _add,
+    "clamp": _clamp,
+    "max_pool": _max_pool,
+    "sum_pool": _sum_pool,
+    "concat": _concat,
+    "shift_pad": _shift_pad,
+    "flatten": _flatten,
+}
