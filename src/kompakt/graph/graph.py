@@ -1,0 +1,82 @@
+"""The graph: a `torch.fx` module whose every node has a known kind, a shape and a dtype."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from .._core.errors import GraphError
+from .kinds import Kind, kind_of
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A traced model.
+
+    Attributes:
+        module: runs like the model it was traced from, with the same sub-modules.
+        example: the example input (1 or more samples), float32.
+    """
+
+    module: fx.GraphModule
+    example: Tensor
+
+    @property
+    def nodes(self) -> list[fx.Node]:
+        """All nodes that compute something, in order."""
+        return [node for node in self.module.graph.nodes if node.op not in ("placeholder", "output")]
+
+    @property
+    def input(self) -> fx.Node:
+        return next(node for node in self.module.graph.nodes if node.op == "placeholder")
+
+    @property
+    def output(self) -> fx.Node:
+        """The node whose value is the model's result."""
+        return next(node for node in self.module.graph.nodes if node.op == "output").args[0]
+
+    def kind(self, node: fx.Node) -> Kind:
+        """What the node does, with normalised attributes."""
+        return kind_of(self.module, node)
+
+    def submodule(self, node: fx.Node) -> nn.Module:
+        """The module that a `call_module` node calls."""
+        return self.module.get_submodule(node.target)
+
+    def layers(self) -> list[fx.Node]:
+        """The nodes with weights (convolutions and linear layers), in order."""
+        return [node for node in self.nodes if self.kind(node).op in ("conv2d", "linear")]
+
+    def copy(self) -> Graph:
+        """A deep copy: rewrites never change the graph that they are given."""
+        return Graph(copy.deepcopy(self.module), self.example)
+
+    def refresh(self) -> Graph:
+        """Recompile after a rewrite and record shape and dtype of every node. Raises: GraphError if a node cannot run."""
+        self.module.graph.lint()
+        self.module.recompile()
+        was_training = self.module.training
+        self.module.eval()
+        _ShapeRecorder(self.module).run(self.example)
+        self.module.train(was_training)
+        return self
+
+
+class _ShapeRecorder(fx.Interpreter):
+    def run_node(self, n: fx.Node) -> object:
+        try:
+            with torch.no_grad():
+                value = super().run_node(n)
+        except Exception as error:
+            raise GraphError(f"{n.target}: does not run on the example input ({first_line(error)})") from error
+        if isinstance(value, Tensor):
+            n.meta["shape"], n.meta["dtype"] = tuple(value.shape), value.dtype
+        return value
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's text, for use inside another message."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

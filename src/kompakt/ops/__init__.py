@@ -1,0 +1,1 @@
+"""Floor 1: pure functions of tensors. No state, no modules."""

@@ -1,0 +1,167 @@
+"""Put quantizers on a traced graph: weight slots on layers, activation slots on edges. The model is captured before, never after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx
+from torch.nn.utils import parametrize
+
+from .._core.errors import GraphError, QuantizerError
+from ..graph import Graph, check
+from .quantizer import Quantizer
+from .slots import ActivationSlot, WeightSlot
+from .table import method
+
+CARRIERS = ("shift_pad", "max_pool", "flatten", "identity", "slot")  # pass values on unchanged: what comes out came in
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method at a bit-width."""
+
+    method: str
+    bits: int
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """What one layer gets; None leaves that side in float."""
+
+    weight: Choice | None
+    activation: Choice | None
+
+
+def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None) -> Graph:
+    """A copy of the graph with a slot wherever `layers` (by layer name) and `residual` say so.
+
+    `residual` quantizes every value that is stored between layers without feeding a layer alone: what a shortcut or a
+    pool reads. Layers that read the same value with the same choice share one activation slot.
+
+    Raises: GraphError for a name that is no layer. QuantizerError where a method cannot do what is asked of it.
+    """
+    graph = graph.copy()
+    by_name = {str(node.target): node for node in graph.layers()}
+    unknown = set(layers) - set(by_name)
+    if unknown:
+        raise GraphError(f"{sorted(unknown)[0]}: no such layer; layers: {', '.join(by_name)}")
+    if residual is not None:
+        for node in _stored_values(graph):
+            _insert(graph, node, residual, list(node.users), f"{node.name}_store")
+    made: dict[tuple[fx.Node, Choice], fx.Node] = {}
+    for name, choice in layers.items():
+        node = by_name[name]
+        if choice.weight is not None:
+            _quantize_weight(graph, node, choice.weight)
+        if choice.activation is not None:
+            _quantize_input(graph, node, choice.activation, made)
+    return check(graph.refresh())
+
+
+def calibrate(graph: Graph, batch: Tensor) -> None:
+    """Fit every activation slot to `batch` (N, ...), in the order of the network, each behind the slots before it."""
+    slots = [module for module in graph.module.modules() if isinstance(module, ActivationSlot)]
+    graph.module.eval()
+    for slot in slots:
+        slot.calibrating = True
+    with torch.no_grad():
+        graph.module(batch)
+    for slot in slots:
+        slot.calibrating = False
+
+
+def quantizers(graph: Graph) -> Iterator[Quantizer]:
+    """Every quantizer of the graph, weights and activations."""
+    return (module for module in graph.module.modules() if isinstance(module, Quantizer))
+
+
+def is_nonnegative(graph: Graph, node: fx.Node) -> bool:
+    """Whether a value can be shown never to be negative: it comes from a ReLU through nodes that keep the sign."""
+    if node.op == "placeholder":
+        return False
+    kind = graph.kind(node)
+    if kind.op == "clamp":
+        return kind.attrs["lo"] >= 0
+    if kind.op in (*CARRIERS, "avg_pool", "concat", "add"):
+        return all(is_nonnegative(graph, n) for n in node.all_input_nodes)
+    return False
+
+
+def _quantize_weight(graph: Graph, node: fx.Node, choice: Choice) -> None:
+    layer, parts = graph.submodule(node), method(choice.method)
+    grains = layer.weight.shape[0] if parts.grain == "channel" else 1
+    quantizer = _named(f"{node.target}.weight", lambda: Quantizer(parts, choice.bits, True, grains))
+    _named(f"{node.target}.weight", lambda: quantizer.fit(layer.weight.detach()))
+    parametrize.register_parametrization(layer, "weight", WeightSlot(quantizer.eval(), choice.method))
+
+
+def _quantize_input(graph: Graph, node: fx.Node, choice: Choice, made: dict[tuple[fx.Node, Choice], fx.Node]) -> None:
+    source = node.args[0]
+    if (source, choice) not in made:
+        made[source, choice] = _insert(graph, source, choice, [], f"{node.name}_input")
+    node.args = (made[source, choice], *node.args[1:])
+
+
+def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node], name: str) -> fx.Node:
+    parts, signed = method(choice.method), not is_nonnegative(graph, source)
+    if signed and parts.needs_positive:
+        raise QuantizerError(
+            f"{name}: method {choice.method!r} needs activations that are never negative (after a ReLU), these can be; "
+            "use 'lsq' for this layer"
+        )
+    quantizer = _named(name, lambda: Quantizer(parts, choice.bits, signed, sample_axis=True))
+    graph.module.add_submodule(f"slots.{name}", ActivationSlot(quantizer, choice.method))
+    with graph.module.graph.inserting_after(source):
+        slot = graph.module.graph.call_module(f"slots.{name}", (source,))
+    for user in users:
+        user.replace_input_with(source, slot)
+    return slot
+
+
+def _named(name, make):  # type: ignore[no-untyped-def]
+    try:
+        return make()
+    except QuantizerError as error:
+        raise QuantizerError(f"{name}: {error}") from None
+
+
+def _stored_values(graph: Graph) -> list[fx.Node]:
+    """Nodes whose value an addition's second operand or a pool reads."""
+    stored: dict[fx.Node, None] = {}
+    for node in graph.nodes:
+        op = graph.kind(node).op
+        if op == "add":
+            inline = _inline_operand(graph, node)
+            for operand in node.all_input_nodes:
+                if operand is not inline:
+                    stored[_origin(graph, operand)] = None
+        elif op == "avg_pool":
+            stored[_origin(graph, node.args[0])] = None
+    return list(stored)
+
+
+def _inline_operand(graph: Graph, add: fx.Node) -> fx.Node | None:
+    """The operand that a layer's own epilogue can add to: the last-computed chain layer (-> batch-norm) -> add."""
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    chains = [operand for operand in add.all_input_nodes if _ends_layer(graph, operand)]
+    return max(chains, key=order.__getitem__, default=None)
+
+
+def _ends_layer(graph: Graph, node: fx.Node) -> bool:
+    while node.op != "placeholder" and len(node.users) == 1:
+        op = graph.kind(node).op
+        if op in ("conv2d", "linear"):
+            return True
+        if op != "batch_norm":
+            return False
+        node = node.args[0]
+    return False
+
+
+def _origin(graph: Graph, node: fx.Node) -> fx.Node:
+    """The value's producer, before shortcuts and pools that pass it on unchanged."""
+    while node.op != "placeholder" and graph.kind(node).op in CARRIERS:
+        node = node.args[0]
+    return node

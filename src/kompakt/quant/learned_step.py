@@ -1,0 +1,59 @@
+"""The rule of LSQ: one step size, trained by gradient descent."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .._core.errors import QuantizerError
+from ..ops import uniform
+from ..ops.sampling import thinned
+from .grids import Parameters, Uniform
+
+SMALLEST_STEP = 1e-6
+FIT_VALUES = 200_000  # values that the start is fitted to; a whole calibration batch has millions
+
+
+class LearnedStep(nn.Module):
+    """One step size per tensor, trained by gradient descent.
+
+    Start: least squared error on the first data (the published start, 2·mean|x|/sqrt(Q_P), is far too small on sparse tensors after ReLU).
+    Gradient scale: 1 / sqrt(N · Q_P), N = values per sample. The step stays above a floor after every optimizer step.
+    Source: Esser et al., ICLR 2020, section 2.2.
+    """
+
+    def __init__(self, grid: Uniform, grains: int, sample_axis: bool) -> None:
+        super().__init__()
+        if grains != 1:
+            raise QuantizerError(f"a learned step has grain 'tensor', got {grains} grains")
+        self.grid, self.sample_axis = grid, sample_axis
+        self.step = nn.Parameter(torch.ones(1))
+        self.gradient_scale = 1.0
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.gradient_scale, dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.gradient_scale = float(state)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        lo, hi = self.grid.limits
+        self.step.copy_(uniform.mse_step(thinned(x, FIT_VALUES), lo, hi))
+        count = x[0].numel() if self.sample_axis else x.numel()
+        self.gradient_scale = 1.0 / math.sqrt(count * max(hi, 1))
+
+    def parameters_of_grid(self) -> Parameters:
+        return {"step": self.step}
+
+    def observe(self, x: Tensor) -> None:
+        """Nothing: the optimizer moves the step."""
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        self.step.clamp_(min=SMALLEST_STEP)
+
+    def finish(self) -> None:
+        """Nothing: a uniform grid has whole levels already."""

@@ -1,0 +1,6 @@
+"""Floor 5: one small training loop, and its state on disk."""
+
+from .evaluate import accuracy as accuracy
+from .evaluate import predict as predict
+from .loop import TrainSettings as TrainSettings
+from .loop import train as train

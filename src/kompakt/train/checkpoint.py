@@ -1,0 +1,73 @@
+"""The state of a training run on disk: everything that the rest of the run depends on, written atomically."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .._core.errors import TrainingError
+from .._core.files import atomic_write
+
+
+@dataclass
+class Progress:
+    """Position in the run: next epoch and step, seconds spent, and what `metrics.jsonl` held at that time (bytes)."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    metrics_bytes: int = 0
+
+
+def save(path: Path, progress: Progress, module: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> None:
+    """Write model, optimizer, position and random state to `path`."""
+    buffer = io.BytesIO()
+    state = {
+        "progress": vars(progress), "module": module.state_dict(), "optimizer": optimizer.state_dict(),
+        "torch_rng": torch.get_rng_state(), "fingerprint": fingerprint,
+    }  # fmt: skip
+    torch.save(state, buffer)
+    atomic_write(path, buffer.getvalue())
+
+
+def restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> Progress:
+    """Load the state of `path` into module and optimizer.
+
+    Raises: TrainingError if the file is unreadable or comes from a run with other settings.
+    """
+    try:
+        state = torch.load(path, weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path}: no readable checkpoint ({error}); delete it to start again") from error
+    if state["fingerprint"] != fingerprint:
+        raise TrainingError(f"{path}: comes from a run with other settings; use another output folder or delete it")
+    module.load_state_dict(state["module"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["torch_rng"])
+    return Progress(**state["progress"])
+
+
+class Metrics:
+    """`metrics.jsonl`: one JSON object per line; cut back to the checkpoint's length on resume, so that no line is double."""
+
+    def __init__(self, path: Path, keep_bytes: int = 0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.stream = open(path, "r+b" if path.exists() else "w+b")
+        self.stream.truncate(keep_bytes)
+        self.stream.seek(0, io.SEEK_END)
+
+    def write(self, **record: object) -> None:
+        self.stream.write(json.dumps(record).encode() + b"\n")
+        self.stream.flush()
+
+    @property
+    def size(self) -> int:
+        return self.stream.tell()
+
+    def close(self) -> None:
+        self.stream.close()

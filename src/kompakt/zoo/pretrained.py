@@ -1,0 +1,61 @@
+"""Pretrained networks by name: a folder with `card.json` and `weights.safetensors`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .._core.errors import DataError, nearest
+from ..data import locate
+from .resnet_cifar import ResNetCifar
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained network, its input shape (C, H, W), its card, and the bytes of its weights file."""
+
+    module: nn.Module
+    input_shape: tuple[int, ...]
+    card: dict
+    file_bytes: int
+
+
+def load(name: str) -> Pretrained:
+    """Load `models/<name>`, e.g. `cifar10-resnet20`, into the stock architecture of its card.
+
+    Raises: DataError if the folder is missing, the family has no stock architecture, or tensors do not fit.
+    """
+    try:
+        folder = locate(f"models/{name}")
+    except DataError as error:
+        raise DataError(f"{error}; {nearest(name, _available())}") from None
+    card = json.loads((folder / "card.json").read_text())
+    architecture = card["architecture"]
+    if architecture["family"] != "resnet-cifar" or "quantizer" in architecture or "quantization" in architecture:
+        raise DataError(f"{name}: no stock architecture for family {architecture['family']!r}; build it and load the weights")
+    weights = load_file(folder / "weights.safetensors")
+    projection = any("shortcut" in key for key in weights)
+    module = ResNetCifar(architecture["depth"], len(weights["linear.bias"]), projection)
+    _fill(module, weights, name)
+    return Pretrained(module.eval(), tuple(card["input"]["shape"]), card, (folder / "weights.safetensors").stat().st_size)
+
+
+def _fill(module: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+    try:
+        missing, unexpected = module.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise DataError(f"{name}: stored tensors do not fit the stock architecture: {error}") from error
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise DataError(f"{name}: tensors missing {missing[:3]}, not known {unexpected[:3]}")
+    for tensor in module.state_dict().values():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(f"{name}: weights hold NaN or Inf")
+
+
+def _available() -> list[str]:
+    return sorted(path.name for path in locate("models").iterdir() if path.is_dir())
