@@ -1,7 +1,16 @@
 # Every C++ source, one per line, sorted; nothing is globbed. Paths are relative to the repository root.
 
 set(KOMPAKT_FORMAT_SOURCES
+  csrc/format/attributes.cc
+  csrc/format/container.cc
+  csrc/format/encodings.cc
+  csrc/format/json.cc
+  csrc/format/operators.cc
+  csrc/format/packing.cc
+  csrc/format/reader.cc
+  csrc/format/sections.cc
   csrc/format/sha256.cc
+  csrc/format/thresholds.cc
 )
 
 # Portable code, kernel table and choice. Compiled for the base level of the architecture.

@@ -1,0 +1,21 @@
+// Packed weight codes (docs/format.md, "Manifest"): b bits per code in one stream, or one stream of bits per plane.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/program.h"
+#include "format/container.h"
+
+namespace kompakt {
+
+// Bytes that `count` codes (at most 2^31) take.
+size_t packed_bytes(size_t count, const Encoding& encoding);
+
+// One byte per code. `packed` has packed_bytes(count, encoding) bytes.
+// Throws ArtifactError("value") if a bit that no code uses is set.
+std::vector<uint8_t> unpack_codes(Bytes packed, size_t count, const Encoding& encoding, const std::string& where);
+
+}  // namespace kompakt
