@@ -1,0 +1,266 @@
+"""The definition of what a program computes, in NumPy: slow, plain, exact. docs/numerics.md in executable form.
+
+Every function below is one row of the operator table there. Arrays carry the batch axis first. Float operations are
+single float32 operations in the stated order; integer sums are exact in int64 and are proven to fit int32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._core.errors import InputError
+from ..artifact import Node, Program, ValueType, check
+from ..artifact.check import zero_code
+from ..encoding import Encoding, levels
+
+Types = Sequence[ValueType]
+
+
+def run(program: Program, x: np.ndarray) -> np.ndarray:
+    """Output of a program.
+
+    Args:
+        program: verified here.
+        x: float32 (N, *input_shape), no NaN.
+    Returns: float32 (N, *output_shape).
+    Raises: InputError for another type or shape, or NaN; ArtifactError if the program is not legal.
+    """
+    return run_all(program, x)[program.output]
+
+
+def run_all(program: Program, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Every value of a program by name, the input's included: float32, int32 (`acc`) or uint8 (`code`).
+
+    Args, Raises: as `run`.
+    """
+    types = check(program)
+    values = {program.input_name: _checked_input(program, x)}
+    # Infinities and NaN that arise inside are part of the definition.
+    with np.errstate(all="ignore"):
+        for node in program.nodes:
+            inputs = [values[name] for name in node.inputs]
+            values[node.name] = _OPS[node.op](node, inputs, [types[name] for name in node.inputs])
+    return values
+
+
+def _max(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`a > b ? a : b`: gives b on ties (so +0.0 for -0.0 and 0.0) and where a is NaN."""
+    return np.where(a > b, a, b)
+
+
+def _min(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`a < b ? a : b`."""
+    return np.where(a < b, a, b)
+
+
+def _checked_input(program: Program, x: np.ndarray) -> np.ndarray:
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32:
+        found = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
+        raise InputError(f"input: expected a float32 array, got {found}; convert with x.astype(numpy.float32)")
+    if x.shape[1:] != program.input_shape or x.ndim == 0:
+        raise InputError(f"input: expected shape (N, {', '.join(map(str, program.input_shape))}), got {x.shape}")
+    if np.isnan(x).any():
+        raise InputError("input: holds NaN; remove it before running")
+    return x
+
+
+def _by_channel(row: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(C,) shaped to broadcast over (N, C, ...)."""
+    shape = (-1, *[1] * (x.ndim - 2))
+    return np.reshape(row, shape)
+
+
+def _choose(index: np.ndarray, node: Node) -> np.ndarray:
+    return np.take(np.array(node.attrs["codes"], np.uint8), index)
+
+
+def _levels(x: np.ndarray, encoding: Encoding) -> np.ndarray:
+    return levels(x, encoding).astype(np.int64)
+
+
+def _quantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    encoding = node.attrs["encoding"]
+    low, high = np.array(encoding.limits, np.float32)
+    # rint rounds ties to even.
+    q = _min(_max(np.rint(inputs[0] * np.float32(node.attrs["inv_step"])), low), high)
+    mask = np.int64((1 << encoding.bits) - 1)
+    return np.bitwise_and(q.astype(np.int64), mask).astype(np.uint8)
+
+
+def _encode(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    index = np.zeros(inputs[0].shape, np.int64)
+    for threshold in node.attrs["thresholds"]:
+        index += inputs[0] > np.float32(threshold)
+    return _choose(index, node)
+
+
+def _recode(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    level = _levels(inputs[0], _encoding(types[0]))
+    index = np.zeros(level.shape, np.int64)
+    for threshold in node.attrs["thresholds"]:
+        index += level >= threshold
+    return _choose(index, node)
+
+
+def _threshold(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    x = inputs[0]
+    ascends = _by_channel(node.attrs["directions"] == 1, x)
+    index = np.zeros(x.shape, np.int64)
+    for row in node.attrs["thresholds"].T:
+        bound = _by_channel(row, x)
+        index += np.where(ascends, x >= bound, x <= bound)
+    return _choose(index, node)
+
+
+def _dequantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    level = levels(inputs[0], _encoding(types[0])).astype(np.float32)
+    return np.multiply(level, np.float32(node.attrs["scale"]))
+
+
+def _affine(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    x = inputs[0].astype(np.float32)
+    return np.add(np.multiply(x, _by_channel(node.attrs["m"], x)), _by_channel(node.attrs["b"], x))
+
+
+def _add(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return np.add(inputs[0], inputs[1])
+
+
+def _clamp(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    y = _max(inputs[0], np.array(node.attrs["lo"], np.float32))
+    return y if node.attrs["hi"] is None else _min(y, np.array(node.attrs["hi"], np.float32))
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Positions that a sliding window reads: one kernel position at a time, padding included."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
+
+    def taps(self, x: np.ndarray, fill: float) -> Iterator[np.ndarray]:
+        """For every (kh, kw) in C order: what the outputs read there, (N, C, OH, OW); padding reads `fill`."""
+        for kh in range(self.kernel[0]):
+            rows, inside_rows = self._positions(0, kh, x.shape[2])
+            for kw in range(self.kernel[1]):
+                columns, inside_columns = self._positions(1, kw, x.shape[3])
+                inside = inside_rows[:, None] & inside_columns[None, :]
+                yield np.where(inside, x[:, :, rows[:, None], columns[None, :]], x.dtype.type(fill))
+
+    def _positions(self, axis: int, offset: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        extent = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+        count = (size + 2 * self.padding[axis] - extent) // self.stride[axis] + 1
+        position = np.arange(count) * self.stride[axis] - self.padding[axis] + offset * self.dilation[axis]
+        return np.clip(position, 0, size - 1), (position >= 0) & (position < size)
+
+
+def _conv2d(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    attrs = node.attrs
+    weight = attrs["weight"].levels()
+    window = _Window(weight.shape[2:], attrs["stride"], attrs["padding"], attrs["dilation"])
+    is_float = types[0].encoding is None
+    x = inputs[0] if is_float else _levels(inputs[0], _encoding(types[0]))
+    multiply = _float_products if is_float else _integer_products
+    parts = zip(np.split(x, attrs["groups"], axis=1), np.split(weight, attrs["groups"], axis=0), strict=True)
+    return np.concatenate([multiply(part, rows, window) for part, rows in parts], axis=1)
+
+
+def _integer_products(x: np.ndarray, weight: np.ndarray, window: _Window) -> np.ndarray:
+    """Exact sums: x (N, I, H, W) levels, weight (O, I, KH, KW) levels, (N, O, OH, OW) int32."""
+    columns = weight.reshape(*weight.shape[:2], -1).astype(np.float64)
+    # float64 holds every partial sum exactly: magnitudes stay below 2^31 by the bound of the format.
+    total = sum(
+        np.einsum("nihw,oi->nohw", tap, columns[:, :, k], optimize=True)
+        for k, tap in enumerate(window.taps(x.astype(np.float64), 0))
+    )
+    return np.asarray(total).astype(np.int32)
+
+
+def _float_products(x: np.ndarray, weight: np.ndarray, window: _Window) -> np.ndarray:
+    """`s = s + x * w` over (i, kh, kw), float32: x (N, I, H, W), weight (O, I, KH, KW), (N, O, OH, OW)."""
+    weight = weight.astype(np.float32).reshape(*weight.shape[:2], -1)
+    total: np.ndarray = np.zeros((), np.float32)
+    for i in range(x.shape[1]):
+        for k, tap in enumerate(window.taps(x[:, i : i + 1], 0)):
+            total = total + tap * weight[:, i, k].reshape(1, -1, 1, 1)
+    return total
+
+
+def _linear(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    weight = node.attrs["weight"].levels()
+    window = _Window((1, 1), (1, 1), (0, 0))
+    is_float = types[0].encoding is None
+    x = inputs[0] if is_float else _levels(inputs[0], _encoding(types[0]))
+    multiply = _float_products if is_float else _integer_products
+    return multiply(x[:, :, None, None], weight[:, :, None, None], window)[:, :, 0, 0]
+
+
+def _max_pool(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    window = _Window(node.attrs["kernel"], node.attrs["stride"], node.attrs["padding"])
+    if types[0].encoding is None:
+        best = np.array(-np.inf, np.float32)
+        for tap in window.taps(inputs[0], -np.inf):
+            best = _max(tap, best)
+        return best
+    # Below every level, so that padding never wins; argmax takes the first of equals.
+    level = np.stack(list(window.taps(_levels(inputs[0], _encoding(types[0])), -1000)))
+    codes = np.stack(list(window.taps(inputs[0], 0)))
+    winner = level.argmax(axis=0)[None]
+    return np.asarray(np.take_along_axis(codes, winner, axis=0)[0])
+
+
+def _sum_pool(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    height, width = inputs[0].shape[2:]
+    kernel = node.attrs["kernel"] or (height, width)
+    window = _Window(kernel, node.attrs["stride"] or (1, 1), node.attrs["padding"])
+    if types[0].encoding is None:
+        total = np.zeros((), np.float32)
+        for tap in window.taps(inputs[0], 0):
+            total = total + tap
+        return total
+    return np.asarray(sum(window.taps(_levels(inputs[0], _encoding(types[0])), 0))).astype(np.int32)
+
+
+def _concat(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return np.concatenate(inputs, axis=1)
+
+
+def _shift_pad(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    stride, encoding = node.attrs["stride"], types[0].encoding
+    kept = inputs[0][:, :, ::stride, ::stride]
+    added = ((0, 0), (node.attrs["before"], node.attrs["after"]), (0, 0), (0, 0))
+    zero = 0 if encoding is None else zero_code(encoding) or 0
+    return np.pad(kept, added, constant_values=zero)
+
+
+def _flatten(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return inputs[0].reshape(len(inputs[0]), -1)
+
+
+def _encoding(value: ValueType) -> Encoding:
+    assert value.encoding is not None, "the type check lets only codes come here"
+    return value.encoding
+
+
+_OPS: dict[str, Callable[[Node, list[np.ndarray], Types], np.ndarray]] = {
+    "quantize": _quantize,
+    "encode": _encode,
+    "recode": _recode,
+    "threshold": _threshold,
+    "dequantize": _dequantize,
+    "conv2d": _conv2d,
+    "linear": _linear,
+    "affine": _affine,
+    "add": _add,
+    "clamp": _clamp,
+    "max_pool": _max_pool,
+    "sum_pool": _sum_pool,
+    "concat": _concat,
+    "shift_pad": _shift_pad,
+    "flatten": _flatten,
+}
