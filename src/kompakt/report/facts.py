@@ -1,0 +1,185 @@
+"""What was gained and lost: the headline sentence, the before/after rows, the checks of agreement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import text
+from .model import LARGEST, Result
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the before/after table, as text. `is_part` rows explain the row above them."""
+
+    label: str
+    before: str
+    after: str
+    change: str = ""
+    note: str = ""
+    is_part: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim of agreement. `passed` is None where it was not checked."""
+
+    claim: str
+    passed: bool | None
+    evidence: str
+
+
+def drop(result: Result) -> float | None:
+    """Accuracy in the engine minus float accuracy, in points; falls back to the simulated accuracy."""
+    after = result.engine.top1 if result.engine.top1 is not None else result.simulated.top1
+    return None if after is None or result.before.top1 is None else after - result.before.top1
+
+
+def total_macs(result: Result) -> float | None:
+    """MACs of the compressed network for one input."""
+    return result.macs if result.macs is not None else result.before.macs
+
+
+def float_bops(result: Result) -> float | None:
+    """BOPs of the float network: MACs x 32 x 32."""
+    macs = result.before.macs if result.before.macs is not None else result.macs
+    return None if macs is None else macs * FLOAT_BITS * FLOAT_BITS
+
+
+def headline(result: Result) -> str:
+    """Gain and loss in one sentence."""
+    who = text.clip(result.model or result.name, 80)
+    return f"{who} {_gain(result)}{_loss(result)}."
+
+
+def _gain(result: Result) -> str:
+    before, after = result.before.bytes, result.file_bytes
+    if before is None:
+        return f"now takes {text.size(after)}"
+    if after < before:
+        return f"is {text.ratio(before, after).rstrip(text.TIMES)} times smaller"
+    return f"did not get smaller ({text.size(before)} before, {text.size(after)} after)"
+
+
+def _loss(result: Result) -> str:
+    lost = drop(result)
+    if lost is None:
+        return "; its accuracy was not measured"
+    if abs(lost) < 0.005:
+        return " and kept its accuracy"
+    amount = f"{abs(lost):.2f} points of accuracy"
+    return f" and lost {amount}" if lost < 0 else f" and gained {amount}"
+
+
+def comparison(result: Result) -> list[Row]:
+    """The before/after table. Rows without any number are left out."""
+    before = result.before
+    rows = [
+        Row("size on disk", text.size(before.bytes), text.size(result.file_bytes),
+            text.ratio(before.bytes, result.file_bytes), "the file, header included"),
+        *_accuracy_rows(result),
+        Row("MACs", text.short(before.macs), text.short(total_macs(result)), note="multiply-adds for one input"),
+        Row("BOPs", text.short(float_bops(result)), text.short(result.bops), text.ratio(float_bops(result), result.bops),
+            "MACs × weight bits × activation bits"),
+    ]  # fmt: skip
+    if before.params is not None:
+        rows.append(Row("bits per parameter", str(FLOAT_BITS), f"{8 * result.file_bytes / max(before.params, 1):.2f}",
+                        note="file bytes × 8 / parameters"))  # fmt: skip
+    rows += latency_rows(result)
+    return [row for row in rows if {row.before, row.after} != {text.DASH}]
+
+
+def _accuracy_rows(result: Result) -> list[Row]:
+    before, engine, simulated = result.before.top1, result.engine.top1, result.simulated.top1
+    images = f"top-1 over {text.count(result.engine.images)} images" if result.engine.images else "top-1"
+    rows = [Row("accuracy, engine", text.percent(before), text.percent(engine), _points(before, engine), images)]
+    if simulated is not None:
+        rows.append(Row("simulated in training", text.percent(before), text.percent(simulated),
+                        _points(before, simulated), "fake-quantized", is_part=True))  # fmt: skip
+    return rows
+
+
+def _points(before: float | None, after: float | None) -> str:
+    return text.DASH if before is None or after is None else text.points(after - before)
+
+
+def bench_rows(result: Result) -> list[dict[str, Any]]:
+    """The rows of `kompakt bench --json`, where the run was benchmarked; Kompakt's own row names the engine `kompakt`."""
+    rows = (result.latency or {}).get("rows")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def latency_rows(result: Result) -> list[Row]:
+    """Latency beside the fastest float engine measured under the same threads and batch."""
+    rows = []
+    bench = [row for row in bench_rows(result) if milliseconds(row) is not None]
+    for own in (row for row in bench if str(row.get("engine", "")).startswith("kompakt")):
+        peers = [milliseconds(row) for row in bench if _same_conditions(row, own) and _is_float_engine(row)]
+        peer = min((p for p in peers if p is not None), default=None)
+        mine = milliseconds(own)
+        rows.append(Row(f"latency, {own.get('threads', '?')} thread, batch {own.get('batch', '?')}",
+                        _ms(peer), _ms(mine), text.ratio(peer, mine), "before: the fastest float engine"))  # fmt: skip
+    return rows
+
+
+def milliseconds(row: dict[str, Any]) -> float | None:
+    """Median latency of a benchmark row."""
+    value = row.get("ms_median")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < LARGEST else None
+
+
+def _same_conditions(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return (a.get("threads"), a.get("batch")) == (b.get("threads"), b.get("batch"))
+
+
+def _is_float_engine(row: dict[str, Any]) -> bool:
+    return any(word in str(row.get("engine", "")).lower() for word in ("fp32", "float"))
+
+
+def _ms(value: float | None) -> str:
+    return text.DASH if value is None else f"{value:.3g}{text.THIN}ms"
+
+
+def checks(result: Result) -> list[Check]:
+    """Does the file compute what training simulated, and is the engine exact?"""
+    return [_reference_check(result), _simulation_check(result)]
+
+
+def _reference_check(result: Result) -> Check:
+    claim = "engine = integer reference"
+    equal = result.engine.bit_equal_to_reference
+    if equal is None or equal.equal is None:
+        return Check(claim, None, "not checked in this run")
+    how_many = f"{text.count(equal.values)} output values of {text.count(equal.images)} images"
+    return Check(claim, equal.equal, f"{how_many} compared, {'all bit-equal' if equal.equal else 'not all bit-equal'}")
+
+
+def _simulation_check(result: Result) -> Check:
+    claim = "engine = simulation"
+    same, images = result.engine.argmax_equal_to_fake_quant, result.engine.images
+    if same is None or not images:
+        return Check(claim, None, "not checked in this run")
+    evidence = f"{text.count(same)} of {text.count(images)} images get the same class"
+    if result.engine.max_abs_logit_difference is not None:
+        evidence += f"; largest difference of a logit {text.number(result.engine.max_abs_logit_difference)}"
+    # The simulation sums in float, the engine in integers: one image in a thousand may sit on a tie.
+    return Check(claim, same >= images * 0.999, evidence)
+
+
+VERDICT = {True: "yes", False: "no", None: "not checked"}
+
+
+def summary_table(result: Result) -> str:
+    """The before/after table as plain ASCII text for a terminal, no trailing newline."""
+    lines = [("", "before", "after", "ratio")]
+    lines += [(("  " if r.is_part else "") + r.label, r.before, r.after, r.change) for r in comparison(result)]
+    lines = [tuple(text.plain(cell) for cell in line) for line in lines]  # type: ignore[misc]
+    claims = [(check.claim, f"{VERDICT[check.passed]} ({text.plain(check.evidence)})") for check in checks(result)]
+    label, before, after, change = (max(len(line[i]) for line in lines) for i in range(4))
+    label = max(label, *(len(claim) for claim, _ in claims))
+    table = [f"{a:{label}}  {b:>{before}}  {c:>{after}}  {d:>{change}}".rstrip() for a, b, c, d in lines]
+    return "\n".join(table + [f"{claim:{label}}  {verdict}" for claim, verdict in claims])
