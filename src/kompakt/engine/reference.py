@@ -117,12 +117,12 @@ def _threshold(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray
 
 def _dequantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     level = levels(inputs[0], _encoding(types[0])).astype(np.float32)
-    return np.multiply(level, np.float32(node.attrs["scale"]))
+    return np.asarray(level * np.float32(node.attrs["scale"]))
 
 
 def _affine(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     x = inputs[0].astype(np.float32)
-    return np.add(np.multiply(x, _by_channel(node.attrs["m"], x)), _by_channel(node.attrs["b"], x))
+    return np.asarray(x * _by_channel(node.attrs["m"], x) + _by_channel(node.attrs["b"], x))
 
 
 def _add(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Builders that many test files share."""
