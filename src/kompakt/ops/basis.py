@@ -116,4 +116,7 @@ def snap(basis: Tensor, largest: int = 127) -> tuple[Tensor, Tensor]:
     """
     room = largest - basis.shape[1] / 2
     scale = (basis.abs().sum(1, keepdim=True) / room).clamp_min(torch.finfo(torch.float32).tiny * 2**24)
-    return torch.round(basis / scale), scale
+    integer = torch.round(basis / scale)
+    dead = (integer == 0).all(1)  # a filter of zeros: any level will do, its scale is nearly nothing
+    integer[:, 0] = torch.where(dead, torch.ones_like(integer[:, 0]), integer[:, 0])
+    return integer, scale

@@ -50,10 +50,12 @@ class AlternatingBasis(nn.Module):
         self.count.fill_(1)
 
     def parameters_of_grid(self) -> Parameters:
-        if not self.snapped:
-            return {"basis": self.basis}
+        return self.final_parameters() if self.snapped else {"basis": self.basis}
+
+    def final_parameters(self) -> Parameters:
+        """The basis as the file holds it: whole numbers (G, K) times one scale per grain (G, 1)."""
         integer, scale = basis_ops.snap(self.basis)
-        return {"basis": integer * scale}
+        return {"basis": integer * scale, "integer": integer, "scale": scale}
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:

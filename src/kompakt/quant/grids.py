@@ -37,6 +37,10 @@ class Uniform:
         level = torch.clamp(torch.round(x / p["step"]), *self.limits)
         return level.to(torch.int64) & (2**self.bits - 1)
 
+    def starts_at_zero(self, p: Parameters) -> bool:
+        """Whether the lowest level is 0, so that negative values need no ReLU in front."""
+        return not self.signed
+
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
         """The encoding, and one scale per grain, float32 (G,)."""
         return Affine(self.bits, self.signed), p["step"].detach().float().reshape(-1).numpy()
@@ -67,7 +71,10 @@ class Basis:
             return codes[0][index]
         return torch.gather(codes, 1, index.flatten(1)).reshape(index.shape)
 
+    def starts_at_zero(self, p: Parameters) -> bool:
+        """Whether the lowest level is 0, so that negative values need no ReLU in front."""
+        return not self.signed and bool((p["basis"] >= 0).all())
+
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
         """Integer basis and one scale per grain, float32 (G,)."""
-        integer, scale = basis_ops.snap(p["basis"].detach().float())
-        return Planes(self.bits, integer.numpy().astype(np.int16), self.digits), scale.reshape(-1).numpy()
+        return Planes(self.bits, p["integer"].numpy().astype(np.int16), self.digits), p["scale"].reshape(-1).numpy()

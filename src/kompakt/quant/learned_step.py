@@ -48,6 +48,10 @@ class LearnedStep(nn.Module):
     def parameters_of_grid(self) -> Parameters:
         return {"step": self.step}
 
+    def final_parameters(self) -> Parameters:
+        """What the file holds: the step as it is."""
+        return {"step": self.step.detach()}
+
     def observe(self, x: Tensor) -> None:
         """Nothing: the optimizer moves the step."""
 

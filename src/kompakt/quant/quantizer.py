@@ -78,8 +78,19 @@ class Quantizer(nn.Module):
         return y
 
     @torch.no_grad()
+    def encoding(self) -> tuple[Encoding, np.ndarray]:
+        """The encoding, and one float32 scale per grain."""
+        return self.grid.encoding(self.rule.final_parameters())
+
+    @torch.no_grad()
+    def thresholds(self) -> tuple[np.ndarray, list[int]]:
+        """Of a grid with one grain that compares: thresholds between the sorted levels, float32, and the code of each level."""
+        levels = self.grid.levels(self.rule.final_parameters())
+        return levels.thresholds[0].numpy(), levels.codes[0].tolist()
+
+    @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[np.ndarray, Encoding, np.ndarray]:
         """Codes uint8 (shape of x), their encoding, and one float32 scale per grain."""
-        p = {name: value.detach() for name, value in self.rule.parameters_of_grid().items()}
+        p = self.rule.final_parameters()
         encoding, scale = self.grid.encoding(p)
         return self.grid.code(x.detach().float(), p).numpy().astype(np.uint8), encoding, scale

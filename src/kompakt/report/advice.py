@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from . import text
 from .curve import Curve
-from .facts import bench_rows, drop
+from .facts import drop
+from .latency import latencies
 from .model import Layer, Result
 
 TOLERATED_DROP = 1.0  # points; the usual limit of a lossless claim
@@ -36,8 +37,10 @@ def _engine_differs(result: Result, _: Curve) -> Advice | None:
     equal = result.engine.bit_equal_to_reference
     if equal is None or equal.equal is not False:
         return None
-    return Advice("The engine does not reproduce the integer reference.",
-                  "Do not use this file. `kompakt verify` names the first layer that differs.")  # fmt: skip
+    return Advice(
+        "The engine does not reproduce the integer reference.",
+        "Do not use this file. `kompakt verify` names the first layer that differs.",
+    )
 
 
 def _simulation_differs(result: Result, _: Curve) -> Advice | None:
@@ -45,8 +48,10 @@ def _simulation_differs(result: Result, _: Curve) -> Advice | None:
     if simulated is None or engine is None or abs(simulated - engine) < 0.05:
         return None
     gap = text.points(engine - simulated)
-    return Advice(f"The engine's accuracy differs from the simulated one by {gap}.",
-                  "What was trained is not what runs: `kompakt verify` names the first layer that differs.")  # fmt: skip
+    return Advice(
+        f"The engine's accuracy differs from the simulated one by {gap}.",
+        "What was trained is not what runs: `kompakt verify` names the first layer that differs.",
+    )
 
 
 def _drop_too_large(result: Result, curve: Curve) -> Advice | None:
@@ -70,9 +75,11 @@ def _room_for_fewer_bits(result: Result, _: Curve) -> Advice | None:
     lost, low = drop(result), _lowest_bits(result)
     if lost is None or low is None or lost < -FREE_DROP or low <= 1:
         return None
-    return Advice(f"The drop of {text.points(lost)} is within the spread of seeds." if lost < 0 else "No accuracy is lost.",
-                  f"Try {low - 1:g}-bit weights; the file would shrink by about "
-                  f"{text.size(_bytes_per_bit(result))}.")  # fmt: skip
+    is_loss = lost < 0
+    return Advice(
+        f"The drop of {text.points(lost)} is within the spread of seeds." if is_loss else "No accuracy is lost.",
+        f"Try {low - 1:g}-bit weights; the file would shrink by about {text.size(_bytes_per_bit(result))}.",
+    )
 
 
 def _overhead_dominates(result: Result, _: Curve) -> Advice | None:
@@ -81,14 +88,16 @@ def _overhead_dominates(result: Result, _: Curve) -> Advice | None:
     if not sections or overhead < 0.2 * result.file_bytes:
         return None
     name, largest = max(((n, v) for n, v in sections.items() if n != CODES), key=lambda item: item[1])
-    return Advice(f"{text.share(overhead, result.file_bytes)} of the file is not weight codes; the largest part is "
-                  f"“{text.clip(name, 40)}” with {text.size(largest)}.",
-                  OVERHEAD_ACTIONS.get(name, "Fewer, wider layers would carry less of it per weight."))  # fmt: skip
+    return Advice(
+        f"{text.share(overhead, result.file_bytes)} of the file is not weight codes; the largest part is "
+        f"“{text.clip(name, 40)}” with {text.size(largest)}.",
+        OVERHEAD_ACTIONS.get(name, "Fewer, wider layers would carry less of it per weight."),
+    )
 
 
 OVERHEAD_ACTIONS = {
     "thresholds": "Thresholds cost 4 bytes × channels × (2^bits − 1): fewer activation bits shrink them most.",
-    "manifest": "It grows with the number of layers, not with their width: it stops mattering as the network gets wider.",
+    "manifest": "It grows with the number of layers, not their width: in a wider network it stops mattering.",
     "floats": "These are scales, offsets and layers left in float: quantize the layers listed as float.",
     "bases": "Share one basis or table per layer instead of one per channel.",
 }
@@ -103,8 +112,10 @@ def _ends_dominate(result: Result, _: Curve) -> Advice | None:
     bits = max(layer.weight_bits or 0 for layer in ends)
     if held < 0.2 * total or bits < 8:
         return None
-    return Advice(f"The first and last layer hold {text.share(held, total)} of the packed weights.",
-                  f"Try 4 bits for them instead of {bits:g}; watch the accuracy, they are the sensitive ones.")  # fmt: skip
+    return Advice(
+        f"The first and last layer hold {text.share(held, total)} of the packed weights.",
+        f"Try 4 bits for them instead of {bits:g}; watch the accuracy, they are the sensitive ones.",
+    )
 
 
 def _one_layer_costs_most(result: Result, _: Curve) -> Advice | None:
@@ -114,8 +125,10 @@ def _one_layer_costs_most(result: Result, _: Curve) -> Advice | None:
     total, top = sum(layer.bops or 0 for layer in layers), max(layers, key=lambda layer: layer.bops or 0)
     if (top.bops or 0) < 0.3 * total:
         return None
-    return Advice(f"{text.clip(top.name, 80)} alone takes {text.share(top.bops, total)} of all bit operations.",
-                  "Fewer weight or activation bits there save more computation than anywhere else.")  # fmt: skip
+    return Advice(
+        f"{text.clip(top.name, 80)} alone takes {text.share(top.bops, total)} of all bit operations.",
+        "Fewer weight or activation bits there save more computation than anywhere else.",
+    )
 
 
 def _worst_layer(result: Result, _: Curve) -> Advice | None:
@@ -126,10 +139,11 @@ def _worst_layer(result: Result, _: Curve) -> Advice | None:
     error, usual = worst.weight_error or 0, statistics.median(layer.weight_error or 0 for layer in layers)
     if error < 0.05 or error < 2 * usual:
         return None
-    return Advice(f"{text.clip(worst.name, 80)} has a weight error of {text.number(error)}, "
-                  f"{error / usual:.1f} times the median." if usual else
-                  f"{text.clip(worst.name, 80)} has a weight error of {text.number(error)}.",
-                  f"One more bit for this layer costs {text.size((worst.params or 0) / 8)}.")  # fmt: skip
+    beside = f", {error / usual:.1f} times the median" if usual else ""
+    return Advice(
+        f"{text.clip(worst.name, 80)} has a weight error of {text.number(error)}{beside}.",
+        f"One more bit for this layer costs {text.size((worst.params or 0) / 8)}.",
+    )
 
 
 def _float_layers(result: Result, _: Curve) -> Advice | None:
@@ -137,36 +151,67 @@ def _float_layers(result: Result, _: Curve) -> Advice | None:
     held = sum(layer.packed_bytes or 0 for layer in left)
     if held < 0.1 * result.file_bytes:
         return None
-    return Advice(f"{len(left)} layer(s) left in float hold {text.share(held, result.file_bytes)} of the file.",
-                  "Give them 8 bits: this nearly always costs no accuracy.")  # fmt: skip
+    return Advice(
+        f"{len(left)} layer(s) left in float hold {text.share(held, result.file_bytes)} of the file.",
+        "Give them 8 bits: this nearly always costs no accuracy.",
+    )
 
 
 def _below_published(result: Result, _: Curve) -> Advice | None:
     published = result.published.value if result.published else None
     if published is None or result.engine.top1 is None or result.engine.top1 > published - 0.5:
         return None
-    return Advice(f"The published accuracy is {text.points(published - result.engine.top1)} higher.",
-                  "Compare epochs, augmentation and the float start with the source's before judging the method.")  # fmt: skip
+    return Advice(
+        f"The published accuracy is {text.points(published - result.engine.top1)} higher.",
+        "Compare epochs, augmentation and the float start with the source's before judging the method.",
+    )
+
+
+def _slower_than_a_peer(result: Result, _: Curve) -> Advice | None:
+    slower = [latency for latency in latencies(result) if latency.fastest_peer_ms < latency.own_ms]
+    if not slower:
+        return None
+    worst = max(slower, key=lambda latency: latency.own_ms / latency.fastest_peer_ms)
+    return Advice(
+        f"{text.clip(worst.fastest_peer, 60)} is {worst.own_ms / worst.fastest_peer_ms:.2g} times faster "
+        f"({worst.conditions}).",
+        "Choose this file for its size here, not for its speed; `kompakt doctor` shows which kernels this CPU allows.",
+    )
 
 
 def _no_bench(result: Result, _: Curve) -> Advice | None:
-    if bench_rows(result) or result.latency:
+    if result.latency:
         return None
-    return Advice("Speed was not measured in this run.",
-                  "`kompakt bench model.kpt` times it beside other engines on this machine.")  # fmt: skip
+    return Advice(
+        "Speed was not measured in this run.",
+        "`kompakt bench model.kpt` times it beside other engines on this machine.",
+    )
 
 
 def _one_seed(result: Result, _: Curve) -> Advice | None:
     if result.seed is None or drop(result) is None:
         return None
-    return Advice(f"The accuracy comes from one seed ({text.clip(result.seed, 20)}).",
-                  "Run at least three before quoting it, and state their spread.")  # fmt: skip
+    return Advice(
+        f"The accuracy comes from one seed ({text.clip(result.seed, 20)}).",
+        "Run at least three before quoting it, and state their spread.",
+    )
 
 
 RULES: tuple[Rule, ...] = (
-    _engine_differs, _simulation_differs, _drop_too_large, _room_for_fewer_bits, _overhead_dominates, _ends_dominate,
-    _one_layer_costs_most, _worst_layer, _float_layers, _below_published, _no_bench, _one_seed,
-)  # fmt: skip
+    _engine_differs,
+    _simulation_differs,
+    _drop_too_large,
+    _room_for_fewer_bits,
+    _overhead_dominates,
+    _ends_dominate,
+    _one_layer_costs_most,
+    _worst_layer,
+    _float_layers,
+    _below_published,
+    _slower_than_a_peer,
+    _no_bench,
+    _one_seed,
+)
 
 
 def _low_layers(layers: Sequence[Layer]) -> list[Layer]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from . import text
-from .model import LARGEST, Result
+from .latency import latencies
+from .model import Result
 
 FLOAT_BITS = 32
 
@@ -78,18 +78,42 @@ def comparison(result: Result) -> list[Row]:
     """The before/after table. Rows without any number are left out."""
     before = result.before
     rows = [
-        Row("size on disk", text.size(before.bytes), text.size(result.file_bytes),
-            text.ratio(before.bytes, result.file_bytes), "the file, header included"),
+        Row(
+            "size on disk",
+            text.size(before.bytes),
+            text.size(result.file_bytes),
+            text.ratio(before.bytes, result.file_bytes),
+            "the file, header included",
+        ),
         *_accuracy_rows(result),
         Row("MACs", text.short(before.macs), text.short(total_macs(result)), note="multiply-adds for one input"),
-        Row("BOPs", text.short(float_bops(result)), text.short(result.bops), text.ratio(float_bops(result), result.bops),
-            "MACs × weight bits × activation bits"),
-    ]  # fmt: skip
+        Row(
+            "BOPs",
+            text.short(float_bops(result)),
+            text.short(result.bops),
+            text.ratio(float_bops(result), result.bops),
+            "MACs × weight bits × activation bits",
+        ),
+    ]
     if before.params is not None:
-        rows.append(Row("bits per parameter", str(FLOAT_BITS), f"{8 * result.file_bytes / max(before.params, 1):.2f}",
-                        note="file bytes × 8 / parameters"))  # fmt: skip
-    rows += latency_rows(result)
+        rows.append(
+            Row(
+                "bits per parameter",
+                str(FLOAT_BITS),
+                f"{8 * result.file_bytes / max(before.params, 1):.2f}",
+                note="file bytes × 8 / parameters",
+            )
+        )
+    rows += _latency_rows(result)
     return [row for row in rows if {row.before, row.after} != {text.DASH}]
+
+
+def steps(result: Result) -> tuple[str, str]:
+    """Change of accuracy from float to simulated and from simulated to engine; empty where not measured."""
+    before, simulated, engine = result.before.top1, result.simulated.top1, result.engine.top1
+    pairs = ((before, simulated), (simulated, engine))
+    first, second = ("" if None in pair else _points(*pair) for pair in pairs)
+    return first, second
 
 
 def _accuracy_rows(result: Result) -> list[Row]:
@@ -97,8 +121,16 @@ def _accuracy_rows(result: Result) -> list[Row]:
     images = f"top-1 over {text.count(result.engine.images)} images" if result.engine.images else "top-1"
     rows = [Row("accuracy, engine", text.percent(before), text.percent(engine), _points(before, engine), images)]
     if simulated is not None:
-        rows.append(Row("simulated in training", text.percent(before), text.percent(simulated),
-                        _points(before, simulated), "fake-quantized", is_part=True))  # fmt: skip
+        rows.append(
+            Row(
+                "simulated in training",
+                text.percent(before),
+                text.percent(simulated),
+                _points(before, simulated),
+                "fake-quantized",
+                is_part=True,
+            )
+        )
     return rows
 
 
@@ -106,42 +138,18 @@ def _points(before: float | None, after: float | None) -> str:
     return text.DASH if before is None or after is None else text.points(after - before)
 
 
-def bench_rows(result: Result) -> list[dict[str, Any]]:
-    """The rows of `kompakt bench --json`, where the run was benchmarked; Kompakt's own row names the engine `kompakt`."""
-    rows = (result.latency or {}).get("rows")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def latency_rows(result: Result) -> list[Row]:
+def _latency_rows(result: Result) -> list[Row]:
     """Latency beside the fastest float engine measured under the same threads and batch."""
-    rows = []
-    bench = [row for row in bench_rows(result) if milliseconds(row) is not None]
-    for own in (row for row in bench if str(row.get("engine", "")).startswith("kompakt")):
-        peers = [milliseconds(row) for row in bench if _same_conditions(row, own) and _is_float_engine(row)]
-        peer = min((p for p in peers if p is not None), default=None)
-        mine = milliseconds(own)
-        rows.append(Row(f"latency, {own.get('threads', '?')} thread, batch {own.get('batch', '?')}",
-                        _ms(peer), _ms(mine), text.ratio(peer, mine), "before: the fastest float engine"))  # fmt: skip
-    return rows
-
-
-def milliseconds(row: dict[str, Any]) -> float | None:
-    """Median latency of a benchmark row."""
-    value = row.get("ms_median")
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 < value < LARGEST else None
-
-
-def _same_conditions(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return (a.get("threads"), a.get("batch")) == (b.get("threads"), b.get("batch"))
-
-
-def _is_float_engine(row: dict[str, Any]) -> bool:
-    return any(word in str(row.get("engine", "")).lower() for word in ("fp32", "float"))
-
-
-def _ms(value: float | None) -> str:
-    return text.DASH if value is None else f"{value:.3g}{text.THIN}ms"
+    return [
+        Row(
+            f"latency, {one.conditions}",
+            text.milliseconds(one.float_ms),
+            text.milliseconds(one.own_ms),
+            text.ratio(one.float_ms, one.own_ms),
+            f"before: {one.float_engine}, the fastest float engine" if one.float_engine else "no float engine measured",
+        )
+        for one in latencies(result)
+    ]
 
 
 def checks(result: Result) -> list[Check]:

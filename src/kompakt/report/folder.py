@@ -33,7 +33,7 @@ def read(run_folder: str | os.PathLike[str]) -> Run:
     folder = Path(run_folder)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
-        raise DataError(f"{folder}: expected a run folder, found {found}; give the folder that `kompakt compress` wrote")
+        raise DataError(f"{folder}: expected a run folder, found {found}; give one that `kompakt compress` wrote")
     text = _text(folder / "result.json")
     if text is None:
         raise DataError(f"{folder / 'result.json'}: not found; {_why_no_result(folder)}")
@@ -76,7 +76,8 @@ def _check_depth(value: Any, path: Path) -> None:
     """Refuse nesting that no run has: what follows walks the values recursively."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [item for v in level if isinstance(v, dict | list) for item in (v.values() if isinstance(v, dict) else v)]
+        containers = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
+        level = [item for container in containers for item in container]
         if not level:
             return
     raise DataError(f"{path}: expected values nested at most {MAX_DEPTH} deep; the file is damaged or was edited")

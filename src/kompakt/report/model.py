@@ -1,8 +1,9 @@
-"""What a run says about itself: `result.json` as typed, checked records. Everything but the file size may be missing."""
+"""What a run says about itself: `result.json` as typed, checked records. Most of it may be missing."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -82,7 +83,7 @@ class Histogram(Record):
     def _check(self) -> Histogram:
         if len(self.edges) != len(self.counts) + 1 or not self.counts:
             raise ValueError(f"expected one edge more than counts, got {len(self.edges)} and {len(self.counts)}")
-        if not all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False)):
+        if not all(a < b for a, b in pairwise(self.edges)):
             raise ValueError("edges must ascend")
         if not all(math.isfinite(x) for x in (self.edges[0], self.edges[-1])):
             raise ValueError("edges must be finite")

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from .._core.files import atomic_write
-from . import charts, facts, tables, text
+from . import charts, facts, latency, tables, text
 from .advice import advise
 from .curve import Curve, read_curve
 from .folder import read
@@ -77,19 +77,39 @@ def _render(result: Result, metrics: Sequence[dict[str, Any]], env: dict[str, An
     curve = read_curve(metrics)
     script, style = _asset("script.js"), _asset("style.css")
     return _template().render(
-        r=result, text=text, charts=charts, facts=facts, style=Markup(style), script=Markup(script),
-        script_hash=_digest(script), style_hash=_digest(style),
-        headline=facts.headline(result), tiles=_tiles(result), checks=facts.checks(result),
-        verdict=facts.VERDICT, settings=_settings(result),
-        comparison=tables.comparison_table(result), rows=facts.comparison(result),
-        layer_table=tables.layer_table(result.layers), layers=_views(result), cost_name=_cost_name(result),
-        sections=tables.section_table(result), skipped=tables.skipped_table(result),
+        r=result,
+        text=text,
+        charts=charts,
+        facts=facts,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=_digest(script),
+        style_hash=_digest(style),
+        headline=facts.headline(result),
+        tiles=_tiles(result),
+        checks=facts.checks(result),
+        verdict=facts.VERDICT,
+        steps=facts.steps(result),
+        settings=_settings(result),
+        comparison=tables.comparison_table(result),
+        rows=facts.comparison(result),
+        layer_table=tables.layer_table(result.layers),
+        layers=_views(result),
+        cost_name=_cost_name(result),
+        sections=tables.section_table(result),
+        skipped=tables.skipped_table(result),
         bench=tables.bench_table(result),
-        curve=curve, curve_table=tables.curve_table(curve), plots=_plots(result, curve),
-        advice=advise(result, curve), env=_flatten(env),
-        recipe=recipe[:MAX_RECIPE], recipe_cut=len(recipe) > MAX_RECIPE,
+        bench_bars=latency.bars(result),
+        default_card=_default_card(result),
+        curve=curve,
+        curve_table=tables.curve_table(curve),
+        plots=_plots(result, curve),
+        advice=advise(result, curve),
+        env=_flatten(env),
+        recipe=recipe[:MAX_RECIPE],
+        recipe_cut=len(recipe) > MAX_RECIPE,
         recipe_link="data:application/toml;charset=utf-8," + quote(recipe[:MAX_RECIPE].encode("utf-8", "replace")),
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -100,9 +120,12 @@ def _asset(name: str) -> str:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.get_template("template.html.j2")
 
 
@@ -117,11 +140,14 @@ def _tiles(result: Result) -> list[tuple[str, str, str]]:
     top1 = result.engine.top1 if result.engine.top1 is not None else result.simulated.top1
     where = "in the engine" if result.engine.top1 is not None else "simulated"
     tiles = [
-        (text.ratio(result.before.bytes, result.file_bytes), "smaller on disk",
-         f"{text.size(result.before.bytes)} → {text.size(result.file_bytes)}"),
+        (
+            text.ratio(result.before.bytes, result.file_bytes),
+            "smaller on disk",
+            f"{text.size(result.before.bytes)} → {text.size(result.file_bytes)}",
+        ),
         (text.points(lost), f"accuracy, {where}", f"{text.percent(result.before.top1)} → {text.percent(top1)}"),
         (cost, "fewer bit operations", f"{text.short(facts.float_bops(result))} → {text.short(result.bops)} BOPs"),
-    ]  # fmt: skip
+    ]
     exact = facts.checks(result)[0]
     return [tile for tile in tiles if tile[0] != text.DASH] + [
         ({True: "exact", False: "differs", None: "unknown"}[exact.passed], "engine against reference", exact.evidence)
@@ -131,11 +157,15 @@ def _tiles(result: Result) -> list[tuple[str, str, str]]:
 def _settings(result: Result) -> list[tuple[str, str]]:
     bits = ", ".join(f"{str(k).replace('_', ' and ')} {v}" for k, v in result.bits.items())
     pairs = [
-        ("data", result.dataset), ("method", result.method), ("bits", bits or None), ("protocol", result.protocol),
-        ("epochs", None if result.epochs is None else text.count(result.epochs)), ("seed", result.seed),
+        ("data", result.dataset),
+        ("method", result.method),
+        ("bits", bits or None),
+        ("protocol", result.protocol),
+        ("epochs", None if result.epochs is None else text.count(result.epochs)),
+        ("seed", result.seed),
         ("training time", None if result.train_s is None else text.duration(result.train_s)),
         ("threads", None if result.threads is None else text.count(result.threads)),
-    ]  # fmt: skip
+    ]
     return [(name, text.clip(value, 80)) for name, value in pairs if value is not None]
 
 
@@ -152,14 +182,23 @@ def _views(result: Result) -> list[LayerView]:
     drawn = {id(layer) for layer in [layer for layer in result.layers if layer.histogram][:MAX_DRAWN]}
     return [
         LayerView(
-            layer=layer, name=text.clip(layer.name, 120), bytes_share=(layer.packed_bytes or 0) / most_bytes,
-            cost=cost, cost_share=(cost or 0) / most_cost,
+            layer=layer,
+            name=text.clip(layer.name, 120),
+            bytes_share=(layer.packed_bytes or 0) / most_bytes,
+            cost=cost,
+            cost_share=(cost or 0) / most_cost,
             drawing=charts.histogram(layer) if id(layer) in drawn else None,
             axis=charts.histogram_ticks(layer) if id(layer) in drawn else None,
             levels=_levels(layer),
         )
         for layer, cost in zip(result.layers, costs, strict=True)
-    ]  # fmt: skip
+    ]
+
+
+def _default_card(result: Result) -> str:
+    """The histogram enlarged at first: the first layer with the fewest bits, where the levels tell most."""
+    drawn = [layer for layer in result.layers[:MAX_DRAWN] if layer.histogram]
+    return min(drawn, key=lambda layer: layer.weight_bits or 32).name if drawn else ""
 
 
 def _levels(layer: Layer) -> str:
@@ -174,17 +213,27 @@ def _plots(result: Result, curve: Curve) -> list[tuple[str, Markup]]:
     if curve.accuracy:
         pairs = ((result.before.top1, "float"), (result.engine.top1, "engine, final"))
         reference = [(value, f"{name} {text.percent(value)}") for value, name in pairs if value is not None]
-        plots.append(("Validation accuracy, %", charts.line_plot(charts.Plot(
-            "Validation accuracy", curve.accuracy, curve.unit, "%", reference, curve.stages))))  # fmt: skip
+        plots.append(
+            (
+                f"Validation accuracy (%) by {curve.unit}",
+                charts.line_plot(
+                    charts.Plot("Validation accuracy", curve.accuracy, curve.unit, "%", reference, curve.stages)
+                ),
+            )
+        )
     if curve.loss:
-        plots.append(("Training loss", charts.line_plot(charts.Plot(
-            "Training loss", curve.loss, curve.unit, "", (), curve.stages))))  # fmt: skip
+        plots.append(
+            (
+                f"Training loss by {curve.unit}",
+                charts.line_plot(charts.Plot("Training loss", curve.loss, curve.unit, "", (), curve.stages)),
+            )
+        )
     return plots
 
 
 def _flatten(value: Any, prefix: str = "", limit: int = 120) -> list[tuple[str, str]]:
     """Nested settings as (dotted key, text) pairs, at most `limit` of them."""
     if isinstance(value, dict):
-        pairs = [pair for key, item in value.items() for pair in _flatten(item, f"{prefix}.{key}" if prefix else str(key))]
-        return pairs[:limit]
+        dot = f"{prefix}." if prefix else ""
+        return [pair for key, item in value.items() for pair in _flatten(item, f"{dot}{key}")][:limit]
     return [(text.clip(prefix, 80), text.clip(value, 400))]

@@ -65,7 +65,7 @@
       select(next);
     });
   });
-  if (cards.length) select(cards[0]);
+  if (cards.length) select(cards.find((card) => card.getAttribute("aria-pressed") === "true") || cards[0]);
 
   // A plot's points are [x, y, share from the left, share from the top].
   const svg = (name, attributes) => {
@@ -79,7 +79,7 @@
     const line = svg("line", { y1: 0, y2: height }), dot = svg("circle", { r: 5 });
     const cursor = svg("g", { class: "cursor", visibility: "hidden" });
     cursor.append(line, dot);
-    canvas.append(cursor);
+    canvas.querySelector(".area").append(cursor);
     let at = points.length - 1;
     const show = (index) => {
       at = Math.min(Math.max(index, 0), points.length - 1);

@@ -1,4 +1,4 @@
-"""Hand-written SVG. Horizontal positions are percentages and heights pixels, so a chart fits any width, its text unscaled."""
+"""Hand-written SVG. Horizontal positions are percentages, so that a chart fits any width while its text keeps its size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ Child = str | Markup
 
 def tag(name: str, *children: Child, **attributes: object) -> Markup:
     """An element. Text and attribute values are escaped; `x_y` becomes `x-y`, a trailing `_` is dropped; None omits."""
-    words = [f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
-             for key, value in attributes.items() if value is not None]  # fmt: skip
+    words = [
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    ]
     inside = "".join(escape(child) for child in children)
     return Markup(f"<{name}{''.join(words)}>{inside}</{name}>")
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from . import text
 from .curve import Curve
-from .facts import bench_rows, comparison
+from .facts import comparison
+from .latency import bench_rows
 from .model import Layer, Result
 
 
@@ -63,11 +64,32 @@ def word(value: object) -> Cell:
 
 def layer_table(layers: list[Layer]) -> Table:
     """Every number of every layer."""
-    columns = ("layer", "number", "kind", "shape", "parameters", "MACs", "BOPs", "weight bits", "activation bits",
-               "method", "packed (B)", "float (B)", "ratio", "weight error", "snap error", "kernel")  # fmt: skip
+    columns = (
+        "layer",
+        "number",
+        "kind",
+        "shape",
+        "parameters",
+        "MACs",
+        "BOPs",
+        "weight bits",
+        "activation bits",
+        "method",
+        "packed (B)",
+        "float (B)",
+        "ratio",
+        "weight error",
+        "snap error",
+        "kernel",
+    )
     words = {"layer", "kind", "shape", "method", "kernel"}
-    return Table("layers", "All layers", columns, tuple(c not in words for c in columns),
-                 tuple(_layer_cells(i, layer) for i, layer in enumerate(layers, 1)))  # fmt: skip
+    return Table(
+        "layers",
+        "All layers",
+        columns,
+        tuple(c not in words for c in columns),
+        tuple(_layer_cells(i, layer) for i, layer in enumerate(layers, 1)),
+    )
 
 
 def _layer_cells(index: int, layer: Layer) -> tuple[Cell, ...]:
@@ -99,20 +121,30 @@ def shape_text(shape: list[int] | None) -> str | None:
 
 def comparison_table(result: Result) -> Table:
     """Before and after, as in the terminal."""
-    rows = tuple((word(row.label), word(row.before), word(row.after), word(row.change), word(row.note))
-                 for row in comparison(result))  # fmt: skip
-    rows = tuple(tuple(Cell(cell.shown, text.plain(str(cell.value))) for cell in row) for row in rows)
+    lines = ((row.label, row.before, row.after, row.change, row.note) for row in comparison(result))
+    rows = tuple(tuple(Cell(shown, text.plain(shown)) for shown in line) for line in lines)
     return Table("before-after", "Before and after", ("", "before", "after", "change", "meaning"), (False,) * 5, rows)
 
 
 def section_table(result: Result) -> Table:
     """Bytes of the file by section, largest first."""
     parts = sorted(((n, v) for n, v in result.sections.items() if v is not None), key=lambda item: -item[1])
-    rows = tuple((word(name), Cell(text.count(value), value),
-                  Cell(text.share(value, result.file_bytes), 100 * value / result.file_bytes),
-                  word(SECTION_MEANING.get(name, ""))) for name, value in parts)  # fmt: skip
-    return Table("sections", "File bytes by section", ("section", "bytes (B)", "share (%)", "holds"),
-                 (False, True, True, False), rows)  # fmt: skip
+    rows = tuple(
+        (
+            word(name),
+            Cell(text.count(value), value),
+            Cell(text.share(value, result.file_bytes), 100 * value / result.file_bytes),
+            word(SECTION_MEANING.get(name, "")),
+        )
+        for name, value in parts
+    )
+    return Table(
+        "sections",
+        "File bytes by section",
+        ("section", "bytes (B)", "share (%)", "holds"),
+        (False, True, True, False),
+        rows,
+    )
 
 
 SECTION_MEANING = {
@@ -131,8 +163,14 @@ def curve_table(curve: Curve) -> Table:
     """The drawn points of the training curve."""
     loss, accuracy = dict(curve.loss), dict(curve.accuracy)
     positions = sorted({x for x, _ in curve.loss + curve.accuracy})
-    rows = tuple((Cell(text.number(x), x), Cell(text.number(loss.get(x)), loss.get(x)),
-                  Cell(text.percent(accuracy.get(x)), accuracy.get(x))) for x in positions)  # fmt: skip
+    rows = tuple(
+        (
+            Cell(text.number(x), x),
+            Cell(text.number(loss.get(x)), loss.get(x)),
+            Cell(text.percent(accuracy.get(x)), accuracy.get(x)),
+        )
+        for x in positions
+    )
     return Table("training", "Training", (curve.unit, "loss", "validation accuracy (%)"), (True,) * 3, rows)
 
 
@@ -145,10 +183,20 @@ def skipped_table(result: Result) -> Table:
 def bench_table(result: Result) -> Table:
     """The benchmark rows as measured: the columns are those that the first row has."""
     bench = bench_rows(result)
-    columns = tuple(str(key) for key in (bench[0] if bench else ()))[:12]
-    is_number = tuple(all(_is_number(row.get(key)) for row in bench) for key in columns)
-    rows = tuple(tuple(_bench_cell(row.get(key)) for key in columns) for row in bench)
+    keys = [str(key) for key in (bench[0] if bench else ())][:12]
+    columns = tuple(BENCH_HEADING.get(key, key) for key in keys)
+    is_number = tuple(all(_is_number(row.get(key)) for row in bench) for key in keys)
+    rows = tuple(tuple(_bench_cell(row.get(key)) for key in keys) for row in bench)
     return Table("latency", "Latency", columns, is_number, rows)
+
+
+BENCH_HEADING = {
+    "ms_p10": "10th percentile (ms)",
+    "ms_median": "median (ms)",
+    "ms_p90": "90th percentile (ms)",
+    "ratio_band": "ratio, 10-90 % band",
+    "snr_db": "SNR (dB)",
+}
 
 
 def _is_number(value: Any) -> bool:

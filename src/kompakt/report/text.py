@@ -24,13 +24,11 @@ def short(value: float | None, unit: str = "") -> str:
     """Three significant digits and a decimal prefix: `40.8 M`."""
     if value is None:
         return DASH
-    prefix = ""
-    for prefix in ("", "k", "M", "G", "T", "P"):  # noqa: B007 the last prefix tried is the answer
-        if abs(value) < 999.5 or prefix == "P":
-            break
-        value /= 1000
-    digits = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    tail = f"{prefix}{unit}"
+    prefixes = iter(("", "k", "M", "G", "T", "P", "E"))
+    prefix = next(prefixes)
+    while abs(value) >= 999.5 and prefix != "E":
+        value, prefix = value / 1000, next(prefixes)
+    digits, tail = f"{value:.3g}", f"{prefix}{unit}"
     return digits.replace("-", MINUS) + (THIN + tail if tail else "")
 
 
@@ -77,6 +75,11 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes}{THIN}min {rest}{THIN}s"
     return f"{minutes // 60}{THIN}h {minutes % 60}{THIN}min"
+
+
+def milliseconds(value: float | None) -> str:
+    """`0.64 ms`."""
+    return DASH if value is None else f"{value:.3g}{THIN}ms"
 
 
 def bits(value: float | None) -> str:

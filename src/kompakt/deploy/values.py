@@ -1,0 +1,51 @@
+"""What a value of the graph is while it is lowered: codes with a scale, or a base value with an affine map still to be applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..encoding import Encoding
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Real value = level(code) * scale."""
+
+    name: str
+    encoding: Encoding
+    scale: np.float32
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """Real value = clamp(base * m[c] + b[c]); the map is emitted only when somebody needs the float.
+
+    Attributes:
+        kind: of the base, `acc` or `f32`.
+        m, b: float64 (C,), or None for the identity.
+        bound: largest magnitude of an `acc` base.
+    """
+
+    name: str
+    kind: str
+    m: np.ndarray | None = None
+    b: np.ndarray | None = None
+    clamp: tuple[float, float] | None = None
+    bound: int = 0
+
+    def then_affine(self, m: np.ndarray, b: np.ndarray) -> Lazy:
+        """The same value, then `* m + b`."""
+        if self.m is None or self.b is None:
+            return replace(self, m=np.asarray(m, np.float64), b=np.asarray(b, np.float64))
+        return replace(self, m=self.m * m, b=self.b * m + b)
+
+    @property
+    def affine32(self) -> tuple[np.ndarray, np.ndarray]:
+        """Multiplier and offset as the file stores them."""
+        assert self.m is not None and self.b is not None
+        return self.m.astype(np.float32), self.b.astype(np.float32)
+
+
+Value = Coded | Lazy
