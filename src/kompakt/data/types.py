@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class Dataset:
     scale: float = 1.0
     crop_padding: int = 0
     flip: bool = False
+
+    def smallest(self, train: int, test: int) -> Dataset:
+        """The same data set with only the first images of each split: for a dry run of every phase."""
+        return replace(self, train=self.train.head(train), test=self.test.head(test))
 
     def normalise(self, images: np.ndarray) -> np.ndarray:
         """Network input, float32 (N, C, H, W)."""

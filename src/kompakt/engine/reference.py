@@ -126,7 +126,7 @@ def _affine(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
 
 
 def _add(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
-    return np.add(inputs[0], inputs[1])
+    return np.asarray(inputs[0] + inputs[1])
 
 
 def _clamp(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:

@@ -58,6 +58,13 @@ class AlternatingBasis(nn.Module):
         return {"basis": integer * scale, "integer": integer, "scale": scale}
 
     @torch.no_grad()
+    def snap_error(self) -> float:
+        """Largest distance between a level and its whole-number form, as a share of the range of levels."""
+        final = self.final_parameters()["basis"]
+        span = 2 * self.basis.abs().sum(1).clamp_min(1e-30) if self.grid.signed else self.basis.abs().sum(1).clamp_min(1e-30)
+        return float(((final - self.basis).abs().sum(1) / span).max())
+
+    @torch.no_grad()
     def observe(self, x: Tensor) -> None:
         levels = basis_ops.sorted_levels(self.parameters_of_grid()["basis"], self.grid.digits)
         shares, sums = basis_ops.level_statistics(x, levels)

@@ -52,6 +52,10 @@ class LearnedStep(nn.Module):
         """What the file holds: the step as it is."""
         return {"step": self.step.detach()}
 
+    def snap_error(self) -> float:
+        """Nothing is snapped: the levels are whole multiples of the step."""
+        return 0.0
+
     def observe(self, x: Tensor) -> None:
         """Nothing: the optimizer moves the step."""
 

@@ -202,10 +202,11 @@ def _stage_lines(plot: Plot, across: Scale) -> list[Markup]:
     parts = []
     for start, name in plot.stages if len(plot.stages) > 1 else ():
         place = across(start + 0.5) if start else 0.0
-        side = {"dx": -6, "text_anchor": "end"} if place > 0.8 else {"dx": 6}
+        is_late = place > 0.8  # its name would leave the chart at the right
+        side = {"dx": -6, "text_anchor": "end"} if is_late else {"dx": 6}
         parts += [
             tag("line", x1=pct(place), x2=pct(place), y1=-STRIP, y2=HEIGHT, class_="stage"),
-            tag("text", name, x=pct(place), y=9 - STRIP, class_="stagename", **side),
+            tag("text", f"{name} →" if is_late else name, x=pct(place), y=9 - STRIP, class_="stagename", **side),
         ]
     return parts
 

@@ -1,4 +1,4 @@
-"""Hand-written SVG. Horizontal positions are percentages, so that a chart fits any width while its text keeps its size."""
+"""Hand-written SVG. Horizontal positions are percentages: a chart fits any width while its text keeps its size."""
 
 from __future__ import annotations
 

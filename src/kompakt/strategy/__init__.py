@@ -1,0 +1,10 @@
+"""Floor 6: recipes, and the jobs that they describe."""
+
+from .compress import compress as compress
+from .compress import run_recipe as run_recipe
+from .job import Compressed as Compressed
+from .job import Job as Job
+from .job import prepare as prepare
+from .recipe import Recipe as Recipe
+from .recipe import builtin_recipes as builtin_recipes
+from .recipe import load_recipe as load_recipe

@@ -1,0 +1,107 @@
+"""The whole job: model and data from a recipe, training, packing, evaluation in the engine, run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .._core.errors import RecipeError
+from ..data import Dataset
+from ..report import write as write_report
+from ..train import train
+from .evaluation import evaluate
+from .job import Compressed, Job, prepare
+from .recipe import Recipe, load_recipe
+from .runfolder import save_run
+from .sources import ModelSource, as_dataset, example_input, load_data, load_model
+
+Progress = Callable[[dict[str, Any]], None]
+SMOKE_BATCHES = 2
+
+
+def compress(
+    model: nn.Module, recipe: Recipe | str = "w2a2-lq", data: Any = None, *,
+    settings: dict[str, object] | None = None, on_progress: Progress = lambda record: None,
+) -> Compressed:  # fmt: skip
+    """Compress a trained model in memory.
+
+    Args:
+        model: any traceable `nn.Module`; it is not changed.
+        recipe: a Recipe, a built-in recipe's name, or a path.
+        data: `kompakt.data.Dataset`, or a pair (train, test) of (images, labels) or data loaders.
+        settings: overrides such as {"train.epochs": 3}.
+    Raises: GraphError, QuantizerError, RecipeError, DataError, TrainingError: each says what to do.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, settings)
+    if data is None:
+        raise RecipeError("compress needs data: a Dataset, or (train, test) pairs of images and labels")
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = ModelSource(model, recipe.model.source)
+        return _run(recipe, source, as_dataset(data), Path(folder), False, None, on_progress)
+
+
+def run_recipe(
+    recipe: Recipe, folder: Path, *, resume: bool = False, smoke: bool = False,
+    input_shape: tuple[int, ...] | None = None, on_progress: Progress = lambda record: None,
+) -> Compressed:  # fmt: skip
+    """Run a recipe file's job and leave a complete run folder, report included.
+
+    `smoke` runs every phase on two batches, into `folder/smoke`. `resume` goes on from the folder's checkpoint.
+    """
+    on_progress({"event": "phase", "phase": "load"})
+    model = load_model(recipe.model.source)
+    dataset = load_data(recipe.data.source, model)
+    if smoke:
+        folder, dataset = folder / "smoke", dataset.smallest(SMOKE_BATCHES * recipe.train.batch_size, 256)
+        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update=_smoke_training(recipe))})
+    small = _run(recipe, model, dataset, folder, resume, input_shape, on_progress)
+    save_run(folder, recipe, small.result, small.to_bytes(), dataset.digest())
+    write_report(folder)
+    on_progress({"event": "done", "folder": str(folder)})
+    return small
+
+
+def _smoke_training(recipe: Recipe) -> dict[str, Any]:
+    epochs = min(recipe.train.epochs, 1)
+    return {"epochs": epochs, "last_stage_epochs": 0, "warmup_epochs": 0.0, "compile": False}
+
+
+def _run(
+    recipe: Recipe, source: ModelSource, dataset: Dataset, folder: Path, resume: bool,
+    input_shape: tuple[int, ...] | None, on_progress: Progress,
+) -> Compressed:  # fmt: skip
+    on_progress({"event": "phase", "phase": "prepare"})
+    calibration = dataset.normalise(dataset.train.images[: recipe.data.calibration])
+    example = example_input(source, dataset, input_shape)
+    job = prepare(source.module, recipe, example, torch.from_numpy(calibration))
+    seconds = _train(job, dataset, folder, resume, on_progress)
+    on_progress({"event": "phase", "phase": "pack"})
+    small = job.finish()
+    small.metadata["data_sha256"] = dataset.digest()
+    small.result |= {"train_s": round(seconds, 1), "threads": torch.get_num_threads()}
+    if source.file_bytes is not None:
+        small.result["float"]["bytes"] = source.file_bytes
+    on_progress({"event": "phase", "phase": "evaluate"})
+    evaluate(small, dataset)
+    return small
+
+
+def _train(job: Job, dataset: Dataset, folder: Path, resume: bool, on_progress: Progress) -> float:
+    recipe = job.recipe
+    if recipe.train.epochs == 0:
+        return 0.0
+    started = time.monotonic()
+    on_progress({"event": "phase", "phase": "train"})
+    progress = train(
+        job.module, dataset, replace(recipe.train_settings()), folder, teacher=job.original.module, resume=resume,
+        fingerprint=recipe.fingerprint(), on_progress=on_progress,
+    )  # fmt: skip
+    return max(progress.seconds, 0.0) or time.monotonic() - started

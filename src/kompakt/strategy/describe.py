@@ -1,0 +1,87 @@
+"""What a quantized network is, in numbers: per layer bits, bytes, cost, levels beside the weights' histogram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.torch
+from torch import fx, nn
+from torch.nn.utils import parametrize
+
+from ..artifact import Program
+from ..graph import Graph
+from ..measure import layer_costs
+from ..quant import ActivationSlot
+
+if TYPE_CHECKING:
+    from .job import Job
+
+HISTOGRAM_BINS = 48
+FLOAT_BITS = 32
+
+
+def describe(job: Job, program: Program) -> dict[str, Any]:
+    """The static part of `result.json`: names, bits, sizes, cost, layers, and what was skipped and why."""
+    stage, recipe = job.recipe.stage[0], job.recipe
+    costs = {cost.name: cost for cost in layer_costs(program)}
+    layers = [_layer(job.graph, node, costs[str(node.target)]) for node in job.graph.layers()]
+    parameters = sum(p.numel() for p in job.original.module.parameters())
+    return {
+        "name": recipe.name, "model": recipe.model.source, "dataset": recipe.data.source, "method": stage.method,
+        "recipe": recipe.model_dump(exclude_defaults=True), "protocol": recipe.protocol, "seed": recipe.seed, "epochs": recipe.train.epochs,
+        "bits": {"weights": stage.weight_bits, "activations": stage.activation_bits, "first_last": stage.first_last, "residual": stage.residual_bits},
+        "float": {"params": parameters, "bytes": state_bytes(job.original.module), "macs": sum(layer["macs"] for layer in layers)},
+        "macs": sum(layer["macs"] for layer in layers), "bops": sum(layer["bops"] for layer in layers), "layers": layers,
+        "skipped": [{"name": l["name"], "reason": "the recipe leaves its weights in float"} for l in layers if l["weight_bits"] == FLOAT_BITS],
+        "published": recipe.published.model_dump() if recipe.published else None,
+    }  # fmt: skip
+
+
+def state_bytes(module: nn.Module) -> int:
+    """Bytes on disk of the float state dict as a safetensors file."""
+    return len(safetensors.torch.save({k: v.contiguous() for k, v in module.state_dict().items()}))
+
+
+def _layer(graph: Graph, node: fx.Node, cost: Any) -> dict[str, Any]:
+    layer = graph.submodule(node)
+    record = {
+        "name": str(node.target), "op": cost.op, "shape": list(layer.weight.shape), "params": layer.weight.numel(),
+        "macs": cost.macs, "bops": cost.bops, "weight_bits": cost.weight_bits, "activation_bits": cost.activation_bits,
+        "packed_bytes": cost.weight_bytes, "float_bytes": layer.weight.numel() * 4, "method": "float",
+    }  # fmt: skip
+    original = layer.weight.detach() if not parametrize.is_parametrized(layer, "weight") else layer.parametrizations.weight.original.detach()
+    counts, edges = np.histogram(original.numpy(), bins=HISTOGRAM_BINS)
+    record["histogram"] = {"edges": [round(float(e), 6) for e in edges], "counts": counts.tolist()}
+    if parametrize.is_parametrized(layer, "weight"):
+        record |= _weight_quantizer(layer, original.numpy())
+    record["activation_method"] = _activation_method(graph, node)
+    return record
+
+
+def _weight_quantizer(layer: nn.Module, original: np.ndarray) -> dict[str, Any]:
+    slot = layer.parametrizations.weight[0]
+    quantizer = slot.quantizer
+    _, encoding, scale = _encoded(quantizer, layer)
+    levels = encoding.table() * scale[:, None]
+    typical = int(np.argsort(np.abs(levels).max(1))[len(levels) // 2])
+    value = layer.weight.detach().numpy()
+    return {
+        "method": slot.method,
+        "levels": [round(float(v), 6) for v in np.sort(levels[typical])],
+        "weight_error": float(np.mean((value - original) ** 2) / max(float(np.mean(original**2)), 1e-30)),
+        "snap_error": quantizer.rule.snap_error(),
+    }
+
+
+def _encoded(quantizer: Any, layer: nn.Module) -> tuple[np.ndarray, Any, np.ndarray]:
+    codes, encoding, scale = quantizer.encode(layer.parametrizations.weight.original)
+    return codes, encoding, scale
+
+
+def _activation_method(graph: Graph, node: fx.Node) -> str:
+    source = node.args[0]
+    while source.op != "placeholder" and graph.kind(source).op in ("max_pool", "flatten", "shift_pad"):
+        source = source.args[0]
+    module = graph.submodule(source) if source.op == "call_module" else None
+    return module.method if isinstance(module, ActivationSlot) else "float"

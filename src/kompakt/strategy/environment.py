@@ -1,0 +1,72 @@
+"""What a result depends on besides the recipe: versions, CPU, commit."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .recipe import Recipe
+
+
+def artifact_metadata(recipe: Recipe) -> dict[str, Any]:
+    """Metadata of the packed file: versions, seed, and the recipe as `key=value` lines (without defaults)."""
+    return {
+        "kompakt": library_version(), "torch": torch.__version__, "numpy": np.__version__,
+        "python": platform.python_version(), "seed": recipe.seed, "recipe": flat_recipe(recipe),
+    }  # fmt: skip
+
+
+def flat_recipe(recipe: Recipe) -> str:
+    """`train.epochs=32` and so on, one line each, only what differs from the defaults."""
+    return "\n".join(_flatten("", recipe.model_dump(exclude_defaults=True)))
+
+
+def _flatten(prefix: str, value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [line for key, inner in value.items() for line in _flatten(f"{prefix}.{key}" if prefix else key, inner)]
+    if isinstance(value, list):
+        return [line for i, inner in enumerate(value) for line in _flatten(f"{prefix}.{i}", inner)]
+    return [f"{prefix}={value}"]
+
+
+def environment(data_hash: str | None, seed: int) -> dict[str, Any]:
+    """Content of `env.json`."""
+    return {
+        "kompakt": library_version(), "python": platform.python_version(), "torch": torch.__version__,
+        "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name(), "threads": torch.get_num_threads(),
+        "device": "cuda" if torch.cuda.is_available() else "cpu", "commit": commit(), "seed": seed, "data_sha256": data_hash,
+    }  # fmt: skip
+
+
+def library_version() -> str:
+    """Version of the installed package."""
+    try:
+        return metadata.version("kompakt")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
+def cpu_name() -> str:
+    """Model name of the CPU as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@functools.cache
+def commit() -> str | None:
+    """Commit of the checkout that this package runs from, None outside of one."""
+    here = Path(__file__).resolve().parents[3]
+    if not (here / ".git").exists():
+        return None
+    answer = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None

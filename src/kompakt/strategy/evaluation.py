@@ -1,0 +1,49 @@
+"""Three-way agreement: the fake-quantized torch model, the NumPy reference and the engine on the same images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data import Dataset
+from ..engine import Engine, run_reference
+from ..train import accuracy, predict
+
+if TYPE_CHECKING:
+    from .job import Compressed
+
+REFERENCE_IMAGES = 256  # the reference is slow; it checks bits, not accuracy
+
+
+def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
+    """Accuracy on the whole test split of the float model, the fake-quantized one and the engine; fills `small.result`.
+
+    Also counts images where engine and fake-quantized model agree on the arg-max, and compares the engine with the
+    NumPy reference bit for bit on the first images.
+    """
+    test = dataset.test
+    job, result = small.job, small.result
+    simulated = predict(job.module, dataset, test)
+    executed = engine_logits(small.engine(), dataset)
+    result["float"]["top1"] = accuracy(predict(job.original.module, dataset, test), test.labels)
+    result["fake_quant"] = {"top1": accuracy(simulated, test.labels)}
+    few = dataset.normalise(test.images[:REFERENCE_IMAGES])
+    reference = run_reference(small.program, few)
+    result["engine"] = {
+        "top1": accuracy(executed, test.labels), "images": len(test),
+        "argmax_equal_to_fake_quant": int((executed.argmax(1) == simulated.argmax(1)).sum()),
+        "max_abs_logit_difference": float(np.abs(executed - simulated).max()),
+        "bit_equal_to_reference": {
+            "images": len(few), "values": reference.size, "equal": bool(np.array_equal(reference, executed[: len(few)])),
+        },
+    }  # fmt: skip
+    return result
+
+
+def engine_logits(engine: Engine, dataset: Dataset, batch_size: int = 250) -> np.ndarray:
+    """Outputs of the engine for the whole test split, float32 (N, ...)."""
+    images = dataset.test.images
+    return np.concatenate([
+        engine.run(dataset.normalise(images[i : i + batch_size])) for i in range(0, len(images), batch_size)
+    ])  # fmt: skip

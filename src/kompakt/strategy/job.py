@@ -1,0 +1,144 @@
+"""A compression job: prepare a model, train it (with any loop), finish with a packed file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .._core.errors import RecipeError
+from ..artifact import Program, to_bytes
+from ..artifact import sections as file_sections
+from ..deploy import lower
+from ..engine import Engine
+from ..engine import load as load_engine
+from ..graph import Graph, trace
+from ..quant.attach import attach, calibrate, quantizers
+from ..report import summary_table
+from ..report import write as write_report
+from .choices import layer_choices, residual_choice
+from .describe import describe
+from .environment import artifact_metadata
+from .recipe import Recipe, load_recipe
+from .runfolder import save_run
+
+
+@dataclass
+class Job:
+    """A model with quantizers in it, ready for training.
+
+    Attributes:
+        recipe: what is being done.
+        graph: the quantized graph; `module` is what is trained. The model that came in is not touched.
+        original: the float graph, teacher and yardstick.
+    """
+
+    recipe: Recipe
+    graph: Graph
+    original: Graph
+
+    @property
+    def module(self) -> nn.Module:
+        return self.graph.module
+
+    def step(self) -> None:
+        """After every optimizer step: keep the quantizers' own parameters legal."""
+        for quantizer in quantizers(self.graph):
+            quantizer.rule.after_step()
+
+    def last_stage(self) -> None:
+        """Before the last epochs: from now on the forward pass uses the whole integer levels that the file will hold."""
+        for quantizer in quantizers(self.graph):
+            quantizer.rule.finish()
+
+    def finish(self) -> Compressed:
+        """Lower and pack. The result holds all that the engine needs; its outputs equal `module` in evaluation mode.
+
+        Raises: ArtifactError if the network is not legal to store (an accumulator could overflow, a value is not finite).
+        """
+        self.last_stage()
+        self.module.eval()
+        return Compressed(self, lower(Graph(self.graph.module.cpu(), self.graph.example)))
+
+
+def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration: Tensor | None = None) -> Job:
+    """Trace `model` on `example` (N, ...), put quantizers on it and start them from `calibration` (default: `example`).
+
+    `recipe` is a Recipe, a path, or a built-in recipe's name.
+
+    Raises: GraphError, QuantizerError, RecipeError with the layer's name.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    torch.manual_seed(recipe.seed)
+    original = trace(model, example)
+    graph = quantized_graph(original, recipe)
+    calibrate(graph, example if calibration is None else calibration)
+    return Job(recipe, graph, original)
+
+
+def quantized_graph(original: Graph, recipe: Recipe) -> Graph:
+    """The graph with (not yet calibrated) slots where the recipe wants them. Raises: RecipeError if it changes no layer."""
+    stage = recipe.stage[0]
+    choices = layer_choices(stage, [str(node.target) for node in original.layers()])
+    if not any(choice.weight or choice.activation for choice in choices.values()):
+        raise RecipeError(f"recipe {recipe.name!r} changes no layer; layers: {', '.join(choices) or 'none'}")
+    return attach(original, choices, residual_choice(stage))
+
+
+@dataclass
+class Compressed:
+    """A packed network.
+
+    Attributes:
+        program: the integer program.
+        result: what is known about it, in the form of `result.json`; grows with `evaluate`.
+    """
+
+    job: Job
+    program: Program
+    metadata: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.metadata = {**artifact_metadata(self.job.recipe), **self.metadata}
+        self.result = {**describe(self.job, self.program), **self.result}
+        data = self.to_bytes()
+        self.result |= {"file_bytes": len(data), "sections": file_sections(data)}
+
+    @cached_property
+    def _packed(self) -> bytes:
+        return to_bytes(self.program, self.metadata)
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes; the same program and metadata always give the same bytes."""
+        return self._packed
+
+    def save(self, path: str | Path) -> None:
+        """Write the file (temporary name, then rename). Raises: StorageError."""
+        from .._core.files import atomic_write
+
+        atomic_write(path, self.to_bytes())
+
+    def engine(self, threads: int = 1) -> Engine:
+        """The network in the native engine."""
+        return load_engine(self.to_bytes(), threads=threads)
+
+    def summary(self) -> str:
+        """The before/after table as text."""
+        return summary_table(self.result)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report page beside a run folder's worth of records in memory."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            save_run(Path(folder), self.job.recipe, self.result, self.to_bytes())
+            return write_report(folder, path)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.engine().run(x)
