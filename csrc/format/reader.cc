@@ -87,8 +87,8 @@ class Reader {
     check_metadata(metadata);
     program_.metadata = std::string(metadata.raw());
     read_nodes(top_.member("nodes", JsonType::Array));
-    sections_.check_empty();
     read_output(top_.member("output", JsonType::String).as_string());
+    sections_.check_empty();
     return std::move(program_);
   }
 
