@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._core.cpu import cpu_name
 from .recipe import Recipe
 
 
@@ -40,7 +41,7 @@ def environment(data_hash: str | None, seed: int) -> dict[str, Any]:
     """Content of `env.json`."""
     return {
         "kompakt": library_version(), "python": platform.python_version(), "torch": torch.__version__,
-        "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name(), "threads": torch.get_num_threads(),
+        "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name() or platform.machine(), "threads": torch.get_num_threads(),
         "device": "cuda" if torch.cuda.is_available() else "cpu", "commit": commit(), "seed": seed, "data_sha256": data_hash,
     }  # fmt: skip
 
@@ -51,15 +52,6 @@ def library_version() -> str:
         return metadata.version("kompakt")
     except metadata.PackageNotFoundError:
         return "0+source"
-
-
-def cpu_name() -> str:
-    """Model name of the CPU as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 @functools.cache

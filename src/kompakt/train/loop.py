@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._core.cpu import cpu_flags
 from .._core.errors import TrainingError
 from ..data import Dataset
 from ..quant import Quantizer
@@ -198,7 +199,7 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 there: any GPU of today, a CPU with AVX-512 BF16 or AMX."""
     if device.type != "cpu":
         return True
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
 
 
 def _frozen(teacher: nn.Module) -> nn.Module:
