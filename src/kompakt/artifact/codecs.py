@@ -10,9 +10,8 @@ import numpy as np
 
 from .._core.errors import ArtifactError
 from ..encoding import Affine, Encoding, Planes, Table, checked_bits, pack, packed_bytes, unpack
-from .limits import MAX_DIMENSION, MAX_ELEMENTS
 from .sections import Sink, Source
-from .weight import FloatWeight, Weight
+from .weight import FloatWeight, Weight, check_weight_shape
 
 _ENCODING_KEYS = {"affine": {"signed"}, "planes": {"basis", "digits"}, "table": {"levels"}}
 _WEIGHT_KEYS = {"affine": {"signed"}, "planes": {"digits", "grain"}, "table": {"grain"}, "float": set[str]()}
@@ -88,10 +87,7 @@ def _weight_encoding(entry: Mapping[str, Any], kind: str, channels: int, source:
 def _weight_shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
         raise ArtifactError(f"weight: shape must be a list of integers, got {shape!r}", "node")
-    if len(shape) not in (2, 4) or not all(1 <= size <= MAX_DIMENSION for size in shape):
-        raise ArtifactError(f"weight: shape must be 2 or 4 dimensions of 1 to {MAX_DIMENSION}, got {shape}", "shape")
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise ArtifactError(f"weight: at most {MAX_ELEMENTS} elements, got shape {shape}", "size")
+    check_weight_shape(tuple(shape))
     return tuple(shape)
 
 

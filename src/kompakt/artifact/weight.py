@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._core.errors import ArtifactError
 from ..encoding import Affine, Encoding, levels
+from .limits import MAX_DIMENSION, MAX_ELEMENTS, MAX_WINDOW
 
 LEVEL_LIMIT = 127
 """Weight levels lie in [-127, 127]: symmetric, and one int8 each."""
@@ -105,12 +107,23 @@ def check_weight_encoding(encoding: Encoding) -> None:
         )
 
 
+def check_weight_shape(shape: tuple[int, ...]) -> None:
+    """Refuse shapes outside the limits of the format (`shape`, `size`)."""
+    if len(shape) not in (2, 4) or not all(1 <= size <= MAX_DIMENSION for size in shape):
+        raise ArtifactError(
+            f"weight shape must be (O, I) or (O, I, KH, KW), each 1 to {MAX_DIMENSION}, got {shape}", "shape"
+        )
+    if max(shape[2:], default=1) > MAX_WINDOW:
+        raise ArtifactError(f"weight kernel must be at most {MAX_WINDOW}, got shape {shape}", "shape")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ArtifactError(f"a weight has at most {MAX_ELEMENTS} elements, got shape {shape}", "size")
+
+
 def _frozen(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype != dtype:
         raise ArtifactError(f"{what} must be {dtype}, got {array.dtype}", "node")
-    if array.ndim not in (2, 4) or not array.size:
-        raise ArtifactError(f"{what} must have shape (O, I) or (O, I, KH, KW), none zero, got {array.shape}", "shape")
+    check_weight_shape(array.shape)
     array = np.array(array, order="C")
     array.setflags(write=False)
     return array
