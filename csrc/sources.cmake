@@ -15,17 +15,36 @@ set(KOMPAKT_FORMAT_SOURCES
 
 # Portable code, kernel table and choice. Compiled for the base level of the architecture.
 set(KOMPAKT_KERNEL_SOURCES
+  csrc/kernels/portable.cc
 )
 
 # One object per instruction set level (x86-64 only).
 set(KOMPAKT_AVX2_SOURCES
+  csrc/kernels/avx2.cc
 )
 set(KOMPAKT_AVX512_SOURCES
+  csrc/kernels/avx512.cc
 )
 
 set(KOMPAKT_RUNTIME_SOURCES
+  csrc/runtime/choice.cc
+  csrc/runtime/cpu.cc
+  csrc/runtime/dot_layer.cc
+  csrc/runtime/engine.cc
+  csrc/runtime/executor.cc
+  csrc/runtime/geometry.cc
+  csrc/runtime/heads.cc
+  csrc/runtime/layer.cc
+  csrc/runtime/plan.cc
+  csrc/runtime/planes_layer.cc
+  csrc/runtime/pool.cc
+  csrc/runtime/real_layer.cc
+  csrc/runtime/rows.cc
+  csrc/runtime/stages.cc
+  csrc/runtime/steps.cc
 )
 
 # The nanobind module kompakt._native; it is built once csrc/bind/module.cc is listed here.
 set(KOMPAKT_BIND_SOURCES
+  csrc/bind/module.cc
 )

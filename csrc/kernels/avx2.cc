@@ -1,0 +1,37 @@
+// Kernels for AVX2.
+#include <immintrin.h>
+
+#include "kernels/kernels.h"
+#include "kernels/unroll.h"
+
+namespace kompakt {
+namespace {
+
+#include "kernels/dot/avx2.h"
+#include "kernels/planes/count_native.h"
+
+#include "kernels/planes/avx2.h"
+#include "kernels/planes/sums.h"
+#include "kernels/real/avx2.h"
+#include "kernels/real/body.h"
+#include "kernels/rows/body.h"
+
+#include "kernels/rows/avx2.h"
+
+}  // namespace
+
+const KernelSet& avx2_kernels() {
+  static const KernelSet kernels = {
+      "avx2",
+      dot_u8,
+      dot<int16_t, int16_t>,
+      planes,
+      plane_sums,
+      real,
+      real_depthwise,
+      {quantize, encode, threshold, affine_acc, affine_real, add, add_codes, decode, clamp, map, pack, has_nan},
+  };
+  return kernels;
+}
+
+}  // namespace kompakt

@@ -1,0 +1,42 @@
+// Kernels for AVX-512 F, BW, VL, DQ, VBMI, VNNI, BITALG and VPOPCNTDQ.
+//
+// g++ 12 takes the undefined source operands inside its own intrinsics for our mistakes (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+
+#include "kernels/kernels.h"
+#include "kernels/unroll.h"
+
+namespace kompakt {
+namespace {
+
+#include "kernels/dot/avx512.h"
+#include "kernels/planes/count_native.h"
+
+#include "kernels/planes/avx512.h"
+#include "kernels/planes/sums.h"
+#include "kernels/real/avx512.h"
+#include "kernels/real/body.h"
+#include "kernels/rows/body.h"
+
+#include "kernels/rows/avx512.h"
+
+}  // namespace
+
+const KernelSet& avx512_kernels() {
+  static const KernelSet kernels = {
+      "avx512",
+      dot<uint8_t, int8_t>,
+      dot<int16_t, int16_t>,
+      planes,
+      plane_sums,
+      real,
+      real_depthwise,
+      {quantize, encode, threshold_vector, affine_acc, affine_real, add, add_codes, decode, clamp, map, pack,
+       has_nan},
+  };
+  return kernels;
+}
+
+}  // namespace kompakt

@@ -1,0 +1,107 @@
+// Dot products for AVX2.
+//
+// u8 x s8: vpmaddubsw adds two products into 16 bits and saturates, so it is legal only where the caller proved
+// 2 * max(operand) * max(|weight|) <= 32767, that is flush >= 1. Small products (low-bit codes) leave room for many
+// sums: with flush >= 8 they stay in 16 bits for `flush` taps before they are widened.
+// s16 x s16: vpmaddwd adds two products into 32 bits: 2 * 255 * 127 fits.
+#pragma once
+
+inline __m256i load_256(const void* at) { return _mm256_loadu_si256(static_cast<const __m256i*>(at)); }
+
+inline __m256i broadcast_group(const void* at) {
+  int32_t group;
+  __builtin_memcpy(&group, at, sizeof group);
+  return _mm256_set1_epi32(group);
+}
+
+inline void store_256(int32_t* at, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), v); }
+
+inline __m256i products(__m256i x, __m256i w, const int8_t*) {
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1));
+}
+inline __m256i products(__m256i x, __m256i w, const int16_t*) { return _mm256_madd_epi16(x, w); }
+
+// 32-bit sums in registers: P pixels x one block (two vectors).
+template <int P, typename Operand, typename Weight>
+void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
+  constexpr size_t group = 4 / sizeof(Operand);
+  const Weight* w = a.weights + block * a.tap_count * kLanes * group;
+  __m256i low[P], high[P];
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    low[p] = load_256(a.bias + block * kLanes);
+    high[p] = load_256(a.bias + block * kLanes + 8);
+  }
+  for (size_t k = 0; k < a.tap_count; ++k, w += kLanes * group) {
+    const __m256i w_low = load_256(w);
+    const __m256i w_high = load_256(w + 8 * group);
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) {
+      const __m256i x = broadcast_group(a.in + a.pixels[pixel + p] + a.taps[k]);
+      low[p] = _mm256_add_epi32(low[p], products(x, w_low, w));
+      high[p] = _mm256_add_epi32(high[p], products(x, w_high, w));
+    }
+  }
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    int32_t* out = a.out + (pixel + p) * a.pitch + block * kLanes;
+    store_256(out, low[p]);
+    store_256(out + 8, high[p]);
+  }
+}
+
+// 16-bit sums in registers for `flush` taps at a time, 32-bit sums in `out`.
+template <int P>
+void dot_tile_narrow(const DotU8& a, size_t block, size_t pixel) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const int8_t* w = a.weights + block * a.tap_count * kLanes * 4;
+  const uint8_t* window[P];
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    window[p] = a.in + a.pixels[pixel + p];
+    int32_t* out = a.out + (pixel + p) * a.pitch + block * kLanes;
+    store_256(out, load_256(a.bias + block * kLanes));
+    store_256(out + 8, load_256(a.bias + block * kLanes + 8));
+  }
+  for (size_t first = 0; first < a.tap_count; first += a.flush) {
+    const size_t end = a.tap_count - first < a.flush ? a.tap_count : first + a.flush;
+    __m256i low[P], high[P];
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) low[p] = high[p] = _mm256_setzero_si256();
+    for (size_t k = first; k < end; ++k, w += kLanes * 4) {
+      const __m256i w_low = load_256(w);
+      const __m256i w_high = load_256(w + 32);
+      const size_t tap = a.taps[k];
+      KOMPAKT_UNROLL
+      for (int p = 0; p < P; ++p) {
+        const __m256i x = broadcast_group(window[p] + tap);
+        low[p] = _mm256_add_epi16(low[p], _mm256_maddubs_epi16(x, w_low));
+        high[p] = _mm256_add_epi16(high[p], _mm256_maddubs_epi16(x, w_high));
+      }
+    }
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) {
+      int32_t* out = a.out + (pixel + p) * a.pitch + block * kLanes;
+      store_256(out, _mm256_add_epi32(load_256(out), _mm256_madd_epi16(low[p], ones)));
+      store_256(out + 8, _mm256_add_epi32(load_256(out + 8), _mm256_madd_epi16(high[p], ones)));
+    }
+  }
+}
+
+template <typename Operand, typename Weight>
+void dot(const DotArgs<Operand, Weight>& a) {
+  for (size_t b = 0; b < a.block_count; ++b) {
+    size_t p = 0;
+    for (; p + 4 <= a.pixel_count; p += 4) dot_tile<4>(a, b, p);
+    for (; p < a.pixel_count; ++p) dot_tile<1>(a, b, p);
+  }
+}
+
+void dot_u8(const DotU8& a) {
+  if (a.flush < 8) return dot(a);
+  for (size_t b = 0; b < a.block_count; ++b) {
+    size_t p = 0;
+    for (; p + 4 <= a.pixel_count; p += 4) dot_tile_narrow<4>(a, b, p);
+    for (; p < a.pixel_count; ++p) dot_tile_narrow<1>(a, b, p);
+  }
+}

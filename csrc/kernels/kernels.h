@@ -1,0 +1,124 @@
+// The kernels of one instruction set level, as plain functions of plain structs.
+//
+// Each level is one translation unit (portable.cc, avx2.cc, avx512.cc) whose internals live in an anonymous namespace
+// and whose only exported symbol returns its KernelSet. This header holds no inline function, so that no code is
+// shared between levels. Pointers need no alignment; results are bit-equal across levels and independent of how
+// pixels and blocks are split over calls.
+//
+// A *block* is 16 output channels (lanes). Lanes beyond the last channel of a block have zero weights; kernels write
+// them, callers leave room for them and ignore them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kompakt {
+
+constexpr size_t kLanes = 16;
+
+// Bytes that must be readable behind every operand, because vectors are loaded whole.
+constexpr size_t kSlack = 64;
+
+// acc[p][c] = bias[c] + sum over k of in[pixel p, tap k] * weight[c][k], modulo 2^32; exact because the caller proved
+// that the final value fits int32.
+template <typename Operand, typename Weight>
+struct DotArgs {
+  const Operand* in;      // operands, element offsets below
+  const size_t* pixels;   // offset of every pixel's window
+  size_t pixel_count;
+  const size_t* taps;     // offset inside the window of every group of 4 / sizeof(Operand) neighbouring operands
+  size_t tap_count;
+  const Weight* weights;  // (blocks, taps, 16, 4 / sizeof(Operand))
+  size_t block_count;
+  const int32_t* bias;    // (blocks, 16)
+  int32_t* out;           // (pixels, pitch): 16 sums per block
+  size_t pitch;
+  // Taps after which a level with 16-bit partial sums must widen them: the largest n such that n sums of two products
+  // stay within int16. Other levels ignore it.
+  size_t flush;
+};
+using DotU8 = DotArgs<uint8_t, int8_t>;
+using DotS16 = DotArgs<int16_t, int16_t>;
+
+// acc[p][c] = bias[c] + window_factor[c] * sums[p]
+//             + sum over i, j of weight_factor[i][c] * operand_factor[j] * popcount(weight plane i & operand plane j).
+struct PlanesArgs {
+  const uint64_t* operands;  // (pixels, operand_planes, words)
+  size_t pixel_count;
+  const int32_t* sums;       // (pixels,)
+  size_t operand_planes;
+  const int32_t* operand_factor;  // (operand_planes,)
+  const uint64_t* weights;   // (blocks, weight_planes, words, 16)
+  size_t block_count;
+  size_t weight_planes;
+  size_t words;
+  const int32_t* weight_factor;  // (blocks, weight_planes, 16)
+  const int32_t* window_factor;  // (blocks, 16)
+  const int32_t* bias;       // (blocks, 16)
+  int32_t* out;              // (pixels, pitch)
+  size_t pitch;
+};
+
+// out[p][c] = ((0 + x[k0] * w[k0]) + x[k1] * w[k1]) + ..., each operation rounded to float32.
+struct RealArgs {
+  const float* in;
+  const size_t* pixels;
+  size_t pixel_count;
+  const size_t* taps;    // one offset per k, ascending k is the order of summation
+  size_t tap_count;
+  const float* weights;  // (blocks, taps, 16)
+  size_t block_count;
+  float* out;
+  size_t pitch;
+};
+
+// Per-channel parameters of `threshold`, transposed and padded to whole vectors.
+struct ThresholdArgs {
+  const int32_t* flip;        // (lanes,): all ones where the channel's direction is -1, so that x ^ flip ascends
+  const int32_t* thresholds;  // (count, pitch): thresholds ^ flip
+  size_t count;               // 1, 3, 7 or 15
+  size_t pitch;
+};
+
+// Elementwise operations on row buffers. `n` counts elements; (pixels, pitch) buffers hold `lanes` used channels,
+// a multiple of 16.
+struct RowOps {
+  // code = clamp(rne(x * inv_step), lo, hi) & mask, with integers lo <= hi within [-128, 255]; NaN gives lo.
+  void (*quantize)(const float* x, size_t n, float inv_step, float lo, float hi, uint8_t mask, uint8_t* code);
+  // index = number of thresholds t with x > t; `count` <= 15.
+  void (*encode)(const float* x, size_t n, const float* thresholds, size_t count, uint8_t* index);
+  void (*threshold)(const int32_t* x, size_t pixels, size_t pitch, size_t lanes, const ThresholdArgs& args,
+                    uint8_t* index);
+  void (*affine_acc)(const int32_t* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b,
+                     float* y);
+  void (*affine_real)(float* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b);
+  void (*add)(float* x, size_t n, const float* y);
+  // x += values[code], for codes below 2^bits; (16 values are read where bits <= 4, else 2^bits).
+  void (*add_codes)(float* x, size_t n, const uint8_t* code, const float* values, int bits);
+  void (*decode)(const uint8_t* code, size_t n, const float* values, int bits, float* x);
+  void (*clamp)(float* x, size_t n, float lo, float hi);
+  // out = map[code], for codes below 2^bits; map has 256 entries. In place is legal.
+  void (*map)(const uint8_t* code, size_t n, const uint8_t* map, int bits, uint8_t* out);
+  // bit j of out = bit `plane` of code[j]; writes whole bytes, ceil(n / 8) of them, unused bits zero.
+  void (*pack)(const uint8_t* code, size_t n, int plane, uint8_t* out);
+  bool (*has_nan)(const float* x, size_t n);
+};
+
+struct KernelSet {
+  const char* isa;
+  void (*dot_u8)(const DotU8& args);
+  void (*dot_s16)(const DotS16& args);
+  void (*planes)(const PlanesArgs& args);
+  // sums[p] = constant + sum over j of operand_factor[j] * popcount(operand plane j), modulo 2^32.
+  void (*plane_sums)(const PlanesArgs& args, uint32_t constant, int32_t* sums);
+  void (*real)(const RealArgs& args);
+  // Depthwise: lane c of the block reads in[pixel + tap + c]; one block per call.
+  void (*real_depthwise)(const RealArgs& args);
+  RowOps rows;
+};
+
+const KernelSet& portable_kernels();
+const KernelSet& avx2_kernels();    // x86-64 only
+const KernelSet& avx512_kernels();  // x86-64 only
+
+}  // namespace kompakt

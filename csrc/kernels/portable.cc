@@ -1,0 +1,32 @@
+// Kernels for any CPU: plain loops, compiled for the architecture's base level.
+#include "kernels/kernels.h"
+
+namespace kompakt {
+namespace {
+
+#include "kernels/dot/portable.h"
+#include "kernels/planes/count_portable.h"
+
+#include "kernels/planes/portable.h"
+#include "kernels/planes/sums.h"
+#include "kernels/real/body.h"
+#include "kernels/rows/body.h"
+
+}  // namespace
+
+const KernelSet& portable_kernels() {
+  static const KernelSet kernels = {
+      "portable",
+      dot<uint8_t, int8_t>,
+      dot<int16_t, int16_t>,
+      planes,
+      plane_sums,
+      real_generic,
+      real_depthwise,
+      {quantize, encode, threshold, affine_acc, affine_real, add, add_codes_table, decode_table, clamp, map_table,
+       pack_tail, has_nan},
+  };
+  return kernels;
+}
+
+}  // namespace kompakt

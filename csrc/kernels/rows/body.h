@@ -1,0 +1,114 @@
+// Elementwise operations as plain loops; the compiler vectorises them for the level of the including file.
+#pragma once
+
+#define KOMPAKT_RESTRICT __restrict__
+
+// 1.5 * 2^23: adding and subtracting it rounds a float of magnitude below 2^22 to the nearest integer, ties to even,
+// in the default rounding mode; only plain additions, so every level gives the same bits.
+constexpr float kRound = 12582912.0f;
+
+void quantize(const float* KOMPAKT_RESTRICT x, size_t n, float inv_step, float lo, float hi, uint8_t mask,
+              uint8_t* KOMPAKT_RESTRICT code) {
+  for (size_t i = 0; i < n; ++i) {
+    float v = x[i] * inv_step;
+    v = v > lo ? v : lo;  // clamping before rounding is the same, because lo and hi are integers
+    v = v < hi ? v : hi;
+    v = (v + kRound) - kRound;
+    code[i] = static_cast<uint8_t>(static_cast<int32_t>(v)) & mask;
+  }
+}
+
+template <size_t N>
+void encode_n(const float* KOMPAKT_RESTRICT x, size_t n, const float* KOMPAKT_RESTRICT t,
+              uint8_t* KOMPAKT_RESTRICT index) {
+  for (size_t i = 0; i < n; ++i) {
+    int32_t count = 0;
+    for (size_t k = 0; k < N; ++k) count += x[i] > t[k];
+    index[i] = static_cast<uint8_t>(count);
+  }
+}
+
+void encode(const float* x, size_t n, const float* t, size_t count, uint8_t* index) {
+  switch (count) {
+    case 1: return encode_n<1>(x, n, t, index);
+    case 3: return encode_n<3>(x, n, t, index);
+    case 7: return encode_n<7>(x, n, t, index);
+    default: return encode_n<15>(x, n, t, index);
+  }
+}
+
+template <size_t N>
+void threshold_n(const int32_t* KOMPAKT_RESTRICT x, size_t pixels, size_t pitch, size_t lanes,
+                 const ThresholdArgs& args, uint8_t* KOMPAKT_RESTRICT index) {
+  const int32_t* KOMPAKT_RESTRICT flip = args.flip;
+  const int32_t* KOMPAKT_RESTRICT t = args.thresholds;
+  for (size_t p = 0; p < pixels; ++p) {
+    for (size_t c = 0; c < lanes; ++c) {
+      const int32_t v = x[p * pitch + c] ^ flip[c];
+      int32_t count = 0;
+      for (size_t k = 0; k < N; ++k) count += v >= t[k * args.pitch + c];
+      index[p * pitch + c] = static_cast<uint8_t>(count);
+    }
+  }
+}
+
+[[maybe_unused]] void threshold(const int32_t* x, size_t pixels, size_t pitch, size_t lanes, const ThresholdArgs& args,
+               uint8_t* index) {
+  switch (args.count) {
+    case 1: return threshold_n<1>(x, pixels, pitch, lanes, args, index);
+    case 3: return threshold_n<3>(x, pixels, pitch, lanes, args, index);
+    case 7: return threshold_n<7>(x, pixels, pitch, lanes, args, index);
+    default: return threshold_n<15>(x, pixels, pitch, lanes, args, index);
+  }
+}
+
+void affine_acc(const int32_t* KOMPAKT_RESTRICT x, size_t pixels, size_t pitch, size_t lanes,
+                const float* KOMPAKT_RESTRICT m, const float* KOMPAKT_RESTRICT b, float* KOMPAKT_RESTRICT y) {
+  for (size_t p = 0; p < pixels; ++p)
+    for (size_t c = 0; c < lanes; ++c) y[p * pitch + c] = static_cast<float>(x[p * pitch + c]) * m[c] + b[c];
+}
+
+void affine_real(float* KOMPAKT_RESTRICT x, size_t pixels, size_t pitch, size_t lanes,
+                 const float* KOMPAKT_RESTRICT m, const float* KOMPAKT_RESTRICT b) {
+  for (size_t p = 0; p < pixels; ++p)
+    for (size_t c = 0; c < lanes; ++c) x[p * pitch + c] = x[p * pitch + c] * m[c] + b[c];
+}
+
+void add(float* KOMPAKT_RESTRICT x, size_t n, const float* KOMPAKT_RESTRICT y) {
+  for (size_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void add_codes_table(float* KOMPAKT_RESTRICT x, size_t n, const uint8_t* KOMPAKT_RESTRICT code,
+                     const float* KOMPAKT_RESTRICT values, int) {
+  for (size_t i = 0; i < n; ++i) x[i] += values[code[i]];
+}
+
+void decode_table(const uint8_t* KOMPAKT_RESTRICT code, size_t n, const float* KOMPAKT_RESTRICT values, int,
+                  float* KOMPAKT_RESTRICT x) {
+  for (size_t i = 0; i < n; ++i) x[i] = values[code[i]];
+}
+
+void clamp(float* x, size_t n, float lo, float hi) {
+  for (size_t i = 0; i < n; ++i) {
+    const float v = x[i] > lo ? x[i] : lo;
+    x[i] = v < hi ? v : hi;
+  }
+}
+
+void map_table(const uint8_t* code, size_t n, const uint8_t* map, int, uint8_t* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = map[code[i]];
+}
+
+void pack_tail(const uint8_t* code, size_t n, int plane, uint8_t* out) {
+  for (size_t i = 0; i < n; i += 8) {
+    uint8_t byte = 0;
+    for (size_t j = 0; j < 8 && i + j < n; ++j) byte |= static_cast<uint8_t>(((code[i + j] >> plane) & 1) << j);
+    out[i / 8] = byte;
+  }
+}
+
+bool has_nan(const float* x, size_t n) {
+  int32_t found = 0;
+  for (size_t i = 0; i < n; ++i) found |= x[i] != x[i];
+  return found != 0;
+}

@@ -1,0 +1,126 @@
+#include "runtime/choice.h"
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+namespace kompakt {
+namespace {
+
+const char* word_of(Family family) {
+  switch (family) {
+    case Family::DotU8: return "dot_u8s8";
+    case Family::DotS16: return "dot_s16";
+    case Family::Planes: return "planes";
+    case Family::Real: return "f32";
+  }
+  return "";
+}
+
+// Empty when the family can run the layer, else why not.
+std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kernels) {
+  const bool is_real = spec.input.kind == Kind::F32;
+  switch (family) {
+    case Family::Real: return is_real ? "" : "input is codes";
+    case Family::DotS16: return is_real ? "input is f32" : "";
+    case Family::Planes:
+      if (is_real) return "input is f32";
+      return is_planar(spec) ? "" : "no bit planes with 0 as padding";
+    case Family::DotU8:
+      if (is_real) return "input is f32";
+      if (!fits_bytes(spec)) return "levels exceed a byte";
+      if (std::strcmp(kernels.isa, "avx2") == 0 && narrow_sums(spec) == 0) return "sums of two may exceed int16";
+      return "";
+  }
+  return "";
+}
+
+// 16-channel blocks; narrow groups share blocks in the dot families.
+size_t block_count(Family family, const Window& window) {
+  return (family == Family::Planes ? blocks_per_group(window) : blocks_across(window)).size();
+}
+
+// Steps of one block at one pixel.
+size_t step_count(Family family, const Window& window) {
+  const size_t groups_in_block = window.group_outputs() >= kLanes ? 1 : kLanes / window.group_outputs();
+  const size_t inputs = window.group_inputs() * (groups_in_block < window.groups ? groups_in_block : window.groups);
+  switch (family) {
+    case Family::DotU8: return window.kernel_h * ((window.kernel_w * inputs + 3) / 4);
+    case Family::DotS16: return window.kernel_h * ((window.kernel_w * inputs + 1) / 2);
+    case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
+    case Family::Real: return window.taps() * window.group_inputs();
+  }
+  return 0;
+}
+
+// Estimated cycles for one image.
+double cost(const KernelRow& row, const LayerSpec& spec) {
+  const Window& window = spec.window;
+  const double tiles = static_cast<double>(window.out.pixels() * block_count(row.family, window));
+  const double steps = static_cast<double>(step_count(row.family, window));
+  if (row.family != Family::Planes) return tiles * (steps * row.step_cycles + 4);
+  const double pairs = spec.weight.encoding.bits * spec.input.encoding.bits;
+  const double packing = static_cast<double>(window.in.elements() + window.out.pixels() * window.groups * 16 *
+                                                                        window.kernel_h) *
+                         spec.input.encoding.bits / 8;
+  return tiles * pairs * (steps * row.step_cycles + row.pair_cycles) + packing;
+}
+
+std::unique_ptr<Layer> make(Family family, const LayerSpec& spec, const KernelSet& kernels) {
+  switch (family) {
+    case Family::DotU8: return make_dot_u8(spec, kernels);
+    case Family::DotS16: return make_dot_s16(spec, kernels);
+    case Family::Planes: return make_planes(spec, kernels);
+    case Family::Real: return make_real(spec, kernels);
+  }
+  return nullptr;
+}
+
+std::string in_kilocycles(double cycles) {
+  const auto tenths = static_cast<long long>(std::llround(cycles / 100));
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " kcycles";
+}
+
+}  // namespace
+
+const std::vector<KernelRow>& kernel_table() {
+  static const std::vector<KernelRow> table = {
+      {"dot_u8s8_portable", "u8 x s8 -> s32", Family::DotU8, "portable", 24, 0},
+      {"dot_s16_portable", "s16 x s16 -> s32", Family::DotS16, "portable", 12, 0},
+      {"planes_portable", "bits x bits -> s32", Family::Planes, "portable", 40, 30},
+      {"f32_portable", "f32 x f32 -> f32", Family::Real, "portable", 6, 0},
+      {"dot_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::DotU8, "avx2", 2.5, 0},
+      {"dot_s16_maddwd_avx2", "s16 x s16 -> s32", Family::DotS16, "avx2", 2.5, 0},
+      {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 12, 14},
+      {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.5, 0},
+      {"dot_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::DotU8, "avx512", 1.2, 0},
+      {"dot_s16_vnni_avx512", "s16 x s16 -> s32", Family::DotS16, "avx512", 1.2, 0},
+      {"planes_popcnt_avx512", "bits x bits -> s32", Family::Planes, "avx512", 3.2, 4},
+      {"f32_avx512", "f32 x f32 -> f32", Family::Real, "avx512", 1.5, 0},
+  };
+  return table;
+}
+
+Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std::string& prefer) {
+  Choice best{nullptr, "", nullptr};
+  std::string others;
+  double best_cost = 0;
+  for (const KernelRow& row : kernel_table()) {
+    if (std::strcmp(row.isa, kernels.isa) != 0) continue;
+    const std::string why_not = obstacle(row.family, spec, kernels);
+    if (why_not.empty() && prefer == word_of(row.family)) {
+      return {&row, "asked for", make(row.family, spec, kernels)};
+    }
+    const double cycles = cost(row, spec);
+    others += std::string(others.empty() ? "" : "; ") + word_of(row.family) + ": " +
+              (why_not.empty() ? in_kilocycles(cycles) : why_not);
+    if (!why_not.empty() || (best.row != nullptr && cycles >= best_cost)) continue;
+    best.row = &row;
+    best_cost = cycles;
+  }
+  best.reason = "cheapest of " + others;
+  best.layer = make(best.row->family, spec, kernels);
+  return best;
+}
+
+}  // namespace kompakt

@@ -1,0 +1,37 @@
+// The kernel table, and the choice of one row per layer at load.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/layer.h"
+
+namespace kompakt {
+
+enum class Family { DotU8, DotS16, Planes, Real };
+
+// One kernel. Costs are measured clock cycles, rounded (benchmarks tell whether they still order kernels rightly).
+struct KernelRow {
+  const char* name;
+  const char* types;  // operands x weights -> sums
+  Family family;
+  const char* isa;
+  double step_cycles;  // one block of 16 channels x one pixel x one step (4 or 2 operands, one word, one float)
+  double pair_cycles;  // one block x one pixel x one pair of planes, beyond its words (planes only)
+};
+
+// All kernels of all levels.
+const std::vector<KernelRow>& kernel_table();
+
+struct Choice {
+  const KernelRow* row;
+  std::string reason;
+  std::unique_ptr<Layer> layer;
+};
+
+// Cheapest legal row of the level for a layer, packed and ready. `prefer` names a family (dot_u8s8, dot_s16, planes,
+// f32) to take wherever it is legal, whatever it costs; empty for none.
+Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std::string& prefer);
+
+}  // namespace kompakt

@@ -1,0 +1,104 @@
+#include "runtime/executor.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "runtime/heads.h"
+
+namespace kompakt {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+// Work below which waking other threads costs more than it gains.
+constexpr size_t kParallelElements = 4096;
+
+struct Run {
+  const Plan& plan;
+  const KernelSet& kernels;
+  const float* images;
+  size_t count;
+  Slot& slot;
+  Maps maps;
+};
+
+void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& buffers) {
+  const Block& first = stage.blocks[tile.first_block];
+  const Block& last = stage.blocks[tile.first_block + tile.blocks - 1];
+  const Row row{reinterpret_cast<int32_t*>(buffers.acc.data()),
+                reinterpret_cast<float*>(buffers.real.data()),
+                buffers.code.data(),
+                tile.first_pixel,
+                tile.pixels,
+                first.channel,
+                last.channel + last.lanes - first.channel,
+                stage.pitch};
+  if (stage.head == Head::Layer) {
+    const bool has_frame = stage.layer->frame_bytes(1) > 0;
+    const uint8_t* operands = run.maps.at(has_frame ? static_cast<int>(stage.frame) : stage.inputs[0]);
+    void* out = stage.made.kind == Kind::F32 ? static_cast<void*>(row.real) : static_cast<void*>(row.acc);
+    stage.layer->run(tile, operands, buffers.scratch.data(), out, stage.pitch);
+  } else if (stage.head == Head::Input) {
+    read_input(stage, run.images, row);
+  } else {
+    run_head(stage, run.maps, row);
+  }
+  for (const Step& step : stage.steps) run_step(step, run.kernels, run.maps, row);
+}
+
+// Tiles of a stage: pixel runs x block runs.
+struct Grid {
+  size_t pixels, tile_pixels, blocks, tile_blocks;
+
+  size_t columns() const { return ceil_div(blocks, tile_blocks); }
+  size_t size() const { return ceil_div(pixels, tile_pixels) * columns(); }
+  Tile tile(size_t index) const {
+    const size_t first_pixel = index / columns() * tile_pixels, first_block = index % columns() * tile_blocks;
+    return {first_pixel, std::min(tile_pixels, pixels - first_pixel), first_block,
+            std::min(tile_blocks, blocks - first_block)};
+  }
+};
+
+// With several threads tiles shrink until there are two for each, so that none waits long for the last.
+Grid make_grid(const Stage& stage, size_t pixels, size_t threads) {
+  Grid grid{pixels, stage.tile_pixels, stage.blocks.size(), stage.tile_blocks};
+  if (threads == 1) return grid;
+  while (grid.size() < 2 * threads && grid.tile_pixels > 8) grid.tile_pixels = (grid.tile_pixels + 1) / 2;
+  while (grid.size() < 2 * threads && grid.tile_blocks > 4) grid.tile_blocks = (grid.tile_blocks + 1) / 2;
+  return grid;
+}
+
+void run_stage(const Run& run, const Stage& stage, Pool* pool) {
+  if (stage.head == Head::Layer && stage.layer->frame_bytes(1) > 0)
+    stage.layer->prepare(run.maps.at(stage.inputs[0]), run.count, run.maps.at(static_cast<int>(stage.frame)));
+  const size_t pixels = run.count * stage.pixels;
+  const bool is_small = stage.layer == nullptr && pixels * stage.channels < kParallelElements;
+  const Grid grid = make_grid(stage, pixels, pool == nullptr || is_small ? 1 : pool->threads());
+  const auto body = [&](size_t task, size_t worker) {
+    run_tile(run, stage, grid.tile(task), run.slot.rows[worker]);
+  };
+  if (pool != nullptr && !is_small) return pool->run(grid.size(), body);
+  for (size_t task = 0; task < grid.size(); ++task) body(task, 0);
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t bytes) : owner_(new uint8_t[bytes + kAlignment]()), start_(owner_.get()) {
+  start_ += kAlignment - reinterpret_cast<uintptr_t>(start_) % kAlignment;
+}
+
+RowBuffers::RowBuffers(const Plan& plan)
+    : acc(plan.row_elements * 4 + kSlack), real(plan.row_elements * 4 + kSlack), code(plan.row_elements + kSlack),
+      scratch(plan.scratch_bytes + kSlack) {}
+
+Slot::Slot(const Plan& plan, size_t threads) : arena(plan.arena_bytes) {
+  rows.reserve(threads);
+  for (size_t i = 0; i < threads; ++i) rows.emplace_back(plan);
+}
+
+void run_lot(const Plan& plan, const KernelSet& kernels, const float* images, size_t count, Slot& slot, Pool* pool) {
+  const Run run{plan, kernels, images, count, slot, {slot.arena.data(), &plan.offsets}};
+  for (const Stage& stage : plan.stages) run_stage(run, stage, pool);
+}
+
+}  // namespace kompakt

@@ -1,0 +1,13 @@
+// Heads that are not layers: they put a tile of their result into a row buffer.
+#pragma once
+
+#include "runtime/plan.h"
+
+namespace kompakt {
+
+// The lot's input images, (images, C, H, W).
+void read_input(const Stage& stage, const float* images, const Row& row);
+
+void run_head(const Stage& stage, const Maps& maps, const Row& row);
+
+}  // namespace kompakt

@@ -1,0 +1,94 @@
+// A conv2d or linear layer, packed at load for the kernel that runs it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "runtime/geometry.h"
+
+namespace kompakt {
+
+// What a kernel needs to know of a layer before it is packed.
+struct LayerSpec {
+  Window window;
+  const Weight& weight;
+  ValueType input;  // Kind::Code with its encoding, or Kind::F32
+
+  // Integer level of the weight with flat C-order index `at` of output channel `channel` (not for float weights).
+  int32_t level(size_t channel, size_t at) const;
+  size_t per_channel() const { return window.group_inputs() * window.taps(); }
+};
+
+// Output channels [channel, channel + lanes) that one block of 16 lanes computes.
+struct Block {
+  size_t channel, lanes;
+};
+
+// Part of a layer: pixels run over all images, blocks over output channels.
+struct Tile {
+  size_t first_pixel, pixels, first_block, blocks;
+};
+
+// Largest number of pixels in a tile.
+constexpr size_t kTilePixels = 128;
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  // Bytes that `prepare` writes for `images`; 0 when the layer reads its input map as it is stored.
+  virtual size_t frame_bytes(size_t images) const = 0;
+  // Turns input maps (images, H, W, C) into operands: padded, as levels or bit planes.
+  virtual void prepare(const uint8_t* map, size_t images, uint8_t* frame) const = 0;
+  // Bytes of private memory that `run` needs for a tile of `pixels`.
+  virtual size_t scratch_bytes(size_t pixels) const = 0;
+  // Computes sums of a tile: out[p * pitch + c - first channel], int32 (float for f32 layers). Writes whole blocks.
+  // `operands` is the frame, or the input maps where frame_bytes is 0.
+  virtual void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const = 0;
+  // Bytes of packed weights.
+  virtual size_t weight_bytes() const = 0;
+
+  const std::vector<Block>& blocks() const { return blocks_; }
+  const Window& window() const { return window_; }
+
+ protected:
+  Layer(const Window& window, std::vector<Block> blocks) : window_(window), blocks_(std::move(blocks)) {}
+
+  Window window_;
+  std::vector<Block> blocks_;
+};
+
+std::unique_ptr<Layer> make_dot_u8(const LayerSpec& spec, const KernelSet& kernels);
+std::unique_ptr<Layer> make_dot_s16(const LayerSpec& spec, const KernelSet& kernels);
+std::unique_ptr<Layer> make_planes(const LayerSpec& spec, const KernelSet& kernels);
+std::unique_ptr<Layer> make_real(const LayerSpec& spec, const KernelSet& kernels);
+
+// Taps of vpmaddubsw sums that fit int16 for this layer's ranges; 0 where one sum of two products may not fit.
+size_t narrow_sums(const LayerSpec& spec);
+// Whether level + offset fits a byte for every level of the input.
+bool fits_bytes(const LayerSpec& spec);
+// Whether both sides are weighted bit planes, with level 0 as padding where there is any.
+bool is_planar(const LayerSpec& spec);
+
+// Blocks of 16 neighbouring channels, across groups; or blocks that end where a group ends.
+std::vector<Block> blocks_across(const Window& window);
+std::vector<Block> blocks_per_group(const Window& window);
+
+// Input map of `images` copied into a frame with a border: `fill` writes border elements (pointer, count), `copy`
+// converts a run of pixels of one row (source, target, pixels). Sizes are bytes per pixel.
+struct FrameCopy {
+  size_t source_pixel, target_pixel;
+  std::function<void(uint8_t*, size_t)> fill;
+  std::function<void(const uint8_t*, uint8_t*, size_t)> copy;
+};
+void copy_frame(const Window& window, const FrameCopy& how, const uint8_t* map, size_t images, uint8_t* frame);
+
+// Elements of one image's frame. Throws ArtifactError ("size") above 2^31.
+size_t frame_elements(const Window& window);
+
+}  // namespace kompakt

@@ -1,0 +1,145 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+
+namespace kompakt {
+namespace {
+
+// Elements of a tile's row buffer: sums, floats and codes of a tile together stay in the first-level cache.
+constexpr size_t kTileElements = 2048;
+constexpr size_t kMaxTileBlocks = 64;
+
+size_t element_bytes(Kind kind) { return kind == Kind::Code ? 1 : 4; }
+
+size_t padded_bytes(size_t bytes) {
+  return checked_round_up(checked_add(bytes, kSlack, "arena"), 64, "arena");
+}
+
+// Lanes from the first channel of a run of `count` blocks to the end of the last one's 16 lanes.
+size_t row_pitch(const std::vector<Block>& blocks, size_t count) {
+  size_t pitch = 0;
+  for (size_t first = 0; first < blocks.size(); first += count) {
+    const Block& last = blocks[std::min(first + count, blocks.size()) - 1];
+    pitch = std::max(pitch, last.channel + kLanes - blocks[first].channel);
+  }
+  return (pitch + kLanes - 1) / kLanes * kLanes;
+}
+
+void set_tiling(Stage& stage) {
+  const MapShape shape(stage.made.shape);
+  stage.pixels = shape.pixels();
+  stage.channels = shape.channels;
+  if (stage.layer != nullptr) {
+    stage.blocks = stage.layer->blocks();
+  } else {
+    for (size_t c = 0; c < shape.channels; c += kLanes)
+      stage.blocks.push_back({c, std::min(kLanes, shape.channels - c)});
+  }
+  stage.tile_blocks = std::min(stage.blocks.size(), kMaxTileBlocks);
+  stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
+  const bool is_per_channel = std::any_of(stage.steps.begin(), stage.steps.end(),
+                                          [](const Step& step) { return step.is_per_channel(); });
+  if (stage.layer == nullptr && !is_per_channel && shape.channels < kLanes) stage.pitch = shape.channels;
+  stage.tile_pixels = std::clamp<size_t>(kTileElements / stage.pitch, 1, kTilePixels);
+}
+
+// A span of stages during which memory is in use.
+struct Lifetime {
+  size_t id, bytes, first, last;
+};
+
+class Placer {
+ public:
+  Placer(const Program& program, bool keep_all, Plan& plan) : program_(program), keep_all_(keep_all), plan_(plan) {}
+
+  void place() {
+    plan_.offsets.assign(program_.nodes.size() + 1, 0);
+    collect();
+    std::sort(spans_.begin(), spans_.end(), [](const Lifetime& a, const Lifetime& b) {
+      return a.bytes != b.bytes ? a.bytes > b.bytes : a.id < b.id;
+    });
+    std::vector<Lifetime> placed;  // by offset
+    for (const Lifetime& span : spans_) {
+      const size_t offset = lowest_gap(placed, span);
+      const auto after = std::find_if(placed.begin(), placed.end(),
+                                      [&](const Lifetime& other) { return plan_.offsets[other.id] > offset; });
+      placed.insert(after, span);
+      plan_.offsets[span.id] = offset;
+      plan_.arena_bytes = std::max(plan_.arena_bytes, checked_add(offset, span.bytes, "arena"));
+    }
+  }
+
+ private:
+  void collect() {
+    const size_t end = plan_.stages.size();
+    std::vector<size_t> last(program_.nodes.size() + 1, 0);
+    for (size_t s = 0; s < end; ++s) {
+      for (const int input : plan_.stages[s].inputs) last[static_cast<size_t>(input)] = s;
+      for (const Step& step : plan_.stages[s].steps)
+        if (step.kind == Step::Kind::AddReal || step.kind == Step::Kind::AddCode)
+          last[static_cast<size_t>(step.map)] = s;
+    }
+    last[static_cast<size_t>(storage_of(program_, program_.output))] = end;
+    for (size_t s = 0; s < end; ++s) {
+      for (const int value : plan_.stages[s].stored) {
+        const ValueType type = program_.value_type(value);
+        const size_t bytes = checked_mul(checked_product(type.shape, "value"), element_bytes(type.kind), "value");
+        const size_t id = static_cast<size_t>(value);
+        add(id, checked_mul(bytes, plan_.images, "value"), s, keep_all_ ? end : std::max(s, last[id]));
+      }
+      add_frame(s);
+    }
+  }
+
+  void add_frame(size_t s) {
+    Stage& stage = plan_.stages[s];
+    if (stage.layer == nullptr) return;
+    stage.frame = plan_.offsets.size();
+    plan_.offsets.push_back(0);
+    const size_t bytes = stage.layer->frame_bytes(plan_.images);
+    if (bytes > 0) add(stage.frame, bytes, s, s);
+  }
+
+  void add(size_t id, size_t bytes, size_t first, size_t last) {
+    spans_.push_back({id, padded_bytes(bytes), first, last});
+  }
+
+  // Lowest offset at which `span` fits beside those of `placed` that are in use at the same time.
+  size_t lowest_gap(const std::vector<Lifetime>& placed, const Lifetime& span) const {
+    size_t offset = 0;
+    for (const Lifetime& other : placed) {
+      if (other.last < span.first || span.last < other.first) continue;
+      const size_t start = plan_.offsets[other.id];
+      if (start >= checked_add(offset, span.bytes, "arena")) break;
+      offset = std::max(offset, start + other.bytes);
+    }
+    return offset;
+  }
+
+  const Program& program_;
+  bool keep_all_;
+  Plan& plan_;
+  std::vector<Lifetime> spans_;
+};
+
+}  // namespace
+
+void place_values(const Program& program, bool keep_all, Plan& plan) { Placer(program, keep_all, plan).place(); }
+
+Plan make_plan(const Program& program, const Layers& layers, const PlanOptions& options) {
+  Plan plan;
+  plan.images = options.images;
+  plan.stages = make_stages(program, layers, options.is_fused);
+  for (Stage& stage : plan.stages) {
+    set_tiling(stage);
+    plan.row_elements = std::max(plan.row_elements, stage.tile_pixels * stage.pitch);
+    if (stage.layer != nullptr)
+      plan.scratch_bytes = std::max(plan.scratch_bytes, stage.layer->scratch_bytes(stage.tile_pixels));
+  }
+  place_values(program, !options.is_fused, plan);
+  return plan;
+}
+
+}  // namespace kompakt

@@ -1,0 +1,210 @@
+// Layers on bit planes: sum over k of W[k] * X[k] with W = sum_i f_i u_i + f_0 and X = sum_j g_j a_j + g_0, where u_i
+// and a_j are bits. Expanding gives AND + popcount per pair of planes, a term f_0 * (window sum of X), and, where
+// g_0 != 0 (operand digits +-1, only without padding), g_0 * sum_k W[k] per output channel.
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/layer.h"
+
+namespace kompakt {
+namespace {
+
+// Integer factors of an encoding's bits: level = sum over i of factors[i] * bit_i + constant.
+struct BitFactors {
+  std::vector<int32_t> factors;
+  int32_t constant = 0;
+};
+
+BitFactors bit_factors(const Encoding& encoding, size_t grain) {
+  BitFactors result;
+  for (int i = 0; i < encoding.bits; ++i) {
+    if (encoding.kind == Encoding::Kind::Affine) {
+      const bool is_sign = encoding.is_signed && i + 1 == encoding.bits;
+      result.factors.push_back(is_sign ? -(1 << i) : 1 << i);
+      continue;
+    }
+    const int32_t v = encoding.basis[grain * static_cast<size_t>(encoding.bits) + static_cast<size_t>(i)];
+    result.factors.push_back(encoding.digits_pm ? 2 * v : v);
+    if (encoding.digits_pm) result.constant -= v;
+  }
+  return result;
+}
+
+class PlanesLayer final : public Layer {
+ public:
+  PlanesLayer(const LayerSpec& spec, const KernelSet& kernels)
+      : Layer(spec.window, blocks_per_group(spec.window)), kernel_(kernels.planes), sums_(kernels.plane_sums), pack_(kernels.rows.pack) {
+    frame_elements(window_);
+    const BitFactors operand = bit_factors(spec.input.encoding, 0);
+    operand_factors_ = operand.factors;
+    operand_constant_ = static_cast<uint32_t>(operand.constant);
+    group_bytes_ = (window_.group_inputs() + 7) / 8;
+    const size_t width = window_.frame_width();
+    plane_bytes_ = window_.frame_height() * width * group_bytes_;
+    pitch_ = {group_bytes_, width * group_bytes_, window_.groups * operand_factors_.size() * plane_bytes_};
+    words_ = (window_.taps() * group_bytes_ + 7) / 8;
+    weight_planes_ = static_cast<size_t>(spec.weight.encoding.bits);
+    set_segments();
+    pack_weights(spec);
+    pack_factors(spec);
+  }
+
+  size_t frame_bytes(size_t images) const override { return images * pitch_.image + kSlack; }
+
+  // Frame: (images, groups, planes, H, W, bytes of one group's bits).
+  void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
+    for (size_t image = 0; image < images; ++image) {
+      for (size_t group = 0; group < window_.groups; ++group)
+        for (size_t j = 0; j < operand_factors_.size(); ++j, frame += plane_bytes_)
+          prepare_plane(map + group * window_.group_inputs(), static_cast<int>(j), frame);
+      map += window_.in.elements();
+    }
+  }
+
+  size_t scratch_bytes(size_t pixels) const override {
+    return pixels * (operand_factors_.size() * words_ * sizeof(uint64_t) + sizeof(int32_t)) + kSlack;
+  }
+
+  void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const override {
+    size_t offsets[kTilePixels];
+    window_offsets(window_, pitch_, tile.first_pixel, tile.pixels, offsets);
+    const size_t per_group = blocks_.size() / window_.groups;
+    const size_t end = tile.first_block + tile.blocks;
+    PlanesArgs args{};
+    auto* words = reinterpret_cast<uint64_t*>(scratch);
+    auto* sums = reinterpret_cast<int32_t*>(words + tile.pixels * operand_factors_.size() * words_ + 1);
+    fill_common(args, tile.pixels, words, sums, pitch);
+    for (size_t b = tile.first_block; b < end; b += args.block_count) {
+      const size_t group = b / per_group;
+      args.block_count = std::min(end, (group + 1) * per_group) - b;
+      gather(operands + group * operand_factors_.size() * plane_bytes_, offsets, tile.pixels, words);
+      sums_(args, window_constant_, sums);
+      args.weights = weights_.data() + b * weight_planes_ * words_ * kLanes;
+      args.weight_factor = weight_factors_.data() + b * weight_planes_ * kLanes;
+      args.window_factor = window_factors_.data() + b * kLanes;
+      args.bias = bias_.data() + b * kLanes;
+      // A block's unused lanes overlap the next group's first channels, which are written later.
+      args.out = static_cast<int32_t*>(out) + (blocks_[b].channel - blocks_[tile.first_block].channel);
+      kernel_(args);
+    }
+  }
+
+  size_t weight_bytes() const override { return weights_.size() * sizeof(uint64_t); }
+
+ private:
+  // Runs of bytes that lie next to each other in the frame and in a window's bit string.
+  void set_segments() {
+    const bool whole_rows = window_.dilation_w == 1;
+    segment_bytes_ = (whole_rows ? window_.kernel_w : 1) * group_bytes_;
+    for (size_t kh = 0; kh < window_.kernel_h; ++kh)
+      for (size_t kw = 0; kw < (whole_rows ? 1 : window_.kernel_w); ++kw)
+        segments_.push_back(kh * window_.dilation_h * pitch_.row + kw * window_.dilation_w * pitch_.column);
+    const size_t used = window_.taps() * group_bytes_ % 8;
+    last_mask_ = used == 0 ? ~uint64_t{0} : (uint64_t{1} << (8 * used)) - 1;
+  }
+
+  void prepare_plane(const uint8_t* map, int plane, uint8_t* frame) const {
+    const auto fill = [this](uint8_t* at, size_t pixels) { std::memset(at, 0, pixels * group_bytes_); };
+    const size_t channels = window_.in.channels, inputs = window_.group_inputs();
+    const bool is_dense = window_.groups == 1 && channels % 8 == 0;
+    const auto copy = [&](const uint8_t* from, uint8_t* to, size_t pixels) {
+      if (is_dense) return pack_(from, pixels * channels, plane, to);
+      for (size_t p = 0; p < pixels; ++p) pack_(from + p * channels, inputs, plane, to + p * group_bytes_);
+    };
+    copy_frame(window_, {channels, group_bytes_, fill, copy}, map, 1, frame);
+  }
+
+  // Bit strings of all windows: (pixels, planes, words).
+  void gather(const uint8_t* frame, const size_t* offsets, size_t pixels, uint64_t* words) const {
+    for (size_t p = 0; p < pixels; ++p)
+      for (size_t j = 0; j < operand_factors_.size(); ++j, words += words_)
+        gather_window(frame + j * plane_bytes_ + offsets[p], words);
+  }
+
+  // Copies 8 bytes at a time; what is written too far is overwritten by the next segment or masked at the end.
+  // Both sides have room for 8 bytes more.
+  void gather_window(const uint8_t* window, uint64_t* words) const {
+    auto* to = reinterpret_cast<uint8_t*>(words);
+    for (const size_t segment : segments_) {
+      for (size_t done = 0; done < segment_bytes_; done += 8) std::memcpy(to + done, window + segment + done, 8);
+      to += segment_bytes_;
+    }
+    words[words_ - 1] &= last_mask_;
+  }
+
+  void pack_weights(const LayerSpec& spec) {
+    weights_.assign(blocks_.size() * weight_planes_ * words_ * kLanes, 0);
+    for (size_t b = 0; b < blocks_.size(); ++b)
+      for (size_t lane = 0; lane < blocks_[b].lanes; ++lane) pack_channel(spec, b, lane);
+  }
+
+  void pack_channel(const LayerSpec& spec, size_t block, size_t lane) {
+    const uint8_t* codes = spec.weight.codes.data() + (blocks_[block].channel + lane) * spec.per_channel();
+    for (size_t i = 0; i < window_.group_inputs(); ++i)
+      for (size_t tap = 0; tap < window_.taps(); ++tap, ++codes) {
+        const size_t bit = tap * group_bytes_ * 8 + i;
+        for (size_t plane = 0; plane < weight_planes_; ++plane) {
+          const size_t word = ((block * weight_planes_ + plane) * words_ + bit / 64) * kLanes + lane;
+          weights_[word] |= static_cast<uint64_t>(*codes >> plane & 1) << (bit % 64);
+        }
+      }
+  }
+
+  void pack_factors(const LayerSpec& spec) {
+    weight_factors_.assign(blocks_.size() * weight_planes_ * kLanes, 0);
+    window_factors_.assign(blocks_.size() * kLanes, 0);
+    bias_.assign(blocks_.size() * kLanes, 0);
+    window_constant_ = operand_constant_ * static_cast<uint32_t>(spec.per_channel());
+    for (size_t b = 0; b < blocks_.size(); ++b) {
+      for (size_t lane = 0; lane < blocks_[b].lanes; ++lane) {
+        const size_t channel = blocks_[b].channel + lane;
+        const BitFactors weight = bit_factors(spec.weight.encoding, spec.weight.encoding.grains == 1 ? 0 : channel);
+        for (size_t i = 0; i < weight_planes_; ++i)
+          weight_factors_[(b * weight_planes_ + i) * kLanes + lane] = weight.factors[i];
+        window_factors_[b * kLanes + lane] = weight.constant;
+        // The bits' part of sum(W) times the operand constant; the constant's part is in the window sum.
+        uint32_t sum = 0;
+        for (size_t at = 0; at < spec.per_channel(); ++at)
+          sum += static_cast<uint32_t>(spec.level(channel, at) - weight.constant);
+        bias_[b * kLanes + lane] = static_cast<int32_t>(operand_constant_ * sum);
+      }
+    }
+  }
+
+  void fill_common(PlanesArgs& args, size_t pixels, const uint64_t* words, const int32_t* sums, size_t pitch) const {
+    args.operands = words;
+    args.pixel_count = pixels;
+    args.sums = sums;
+    args.operand_planes = operand_factors_.size();
+    args.operand_factor = operand_factors_.data();
+    args.weight_planes = weight_planes_;
+    args.words = words_;
+    args.pitch = pitch;
+  }
+
+  void (*kernel_)(const PlanesArgs&);
+  void (*sums_)(const PlanesArgs&, uint32_t, int32_t*);
+  void (*pack_)(const uint8_t*, size_t, int, uint8_t*);
+  std::vector<int32_t> operand_factors_;
+  uint32_t operand_constant_ = 0, window_constant_ = 0;  // modulo 2^32, as all sums
+  size_t group_bytes_ = 0, plane_bytes_ = 0, words_ = 0, weight_planes_ = 0, segment_bytes_ = 0;
+  uint64_t last_mask_ = 0;
+  Pitch pitch_;
+  std::vector<size_t> segments_;
+  std::vector<uint64_t> weights_;
+  std::vector<int32_t> weight_factors_, window_factors_, bias_;
+};
+
+}  // namespace
+
+bool is_planar(const LayerSpec& spec) {
+  const Encoding& input = spec.input.encoding;
+  if (input.kind == Encoding::Kind::Table || spec.weight.encoding.kind == Encoding::Kind::Table) return false;
+  return !spec.window.is_padded() || input.level(0, 0) == 0;
+}
+
+std::unique_ptr<Layer> make_planes(const LayerSpec& spec, const KernelSet& kernels) {
+  return std::make_unique<PlanesLayer>(spec, kernels);
+}
+
+}  // namespace kompakt
