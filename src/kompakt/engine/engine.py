@@ -1,0 +1,144 @@
+"""Loading a model file and running it in the native engine. NumPy only: torch is neither needed nor imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _native
+from .._core.errors import ArtifactError, InputError
+
+ISA_VARIABLE = "KOMPAKT_ISA"
+
+
+class Engine:
+    """A model file, verified, packed for this CPU, and ready to run.
+
+    Calls may come from several threads at once, and from a child process after a fork. Results do not depend on the
+    CPU level, the number of threads or the batch size.
+
+    Args:
+        data: the bytes of a `model.kpt`.
+        threads: threads that share one call, >= 1.
+    Raises: ArtifactError if the file is not legal; InputError for wrong `threads`, or if the environment variable
+        KOMPAKT_ISA (`portable`, `avx2`, `avx512`) names a level that is unknown or that this CPU lacks.
+    """
+
+    def __init__(self, data: bytes, threads: int = 1) -> None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise InputError(f"threads: expected an integer >= 1, got {threads!r}")
+        self._native = _native.Engine(bytes(data), threads, os.environ.get(ISA_VARIABLE, ""))
+        self._nbytes = len(data)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch axis."""
+        return self._native.input_shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one output, without the batch axis."""
+        return self._native.output_shape
+
+    @property
+    def threads(self) -> int:
+        """Threads that share one call."""
+        return self._native.threads
+
+    @property
+    def isa(self) -> str:
+        """Instruction set level in use: `portable`, `avx2` or `avx512`."""
+        return self._native.isa
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the writer of the file noted for people: versions, seed, recipe."""
+        return dict(json.loads(self._native.metadata))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file, bytes."""
+        return self._nbytes
+
+    def run(self, x: Any) -> Any:
+        """Output for a batch.
+
+        Args:
+            x: float32 (N, *input_shape), N >= 0: a NumPy array (copied if not contiguous) or a torch tensor on the CPU
+                that needs no gradient. Infinities saturate.
+        Returns: float32 (N, *output_shape), of the kind that came.
+        Raises: InputError for another type or shape, or NaN.
+        """
+        if type(x) is np.ndarray and x.dtype == np.float32 and x.flags.c_contiguous:
+            return self._native.run(x)
+        if _is_torch(x):
+            y = self._native.run(_from_torch(x))
+            return sys.modules["torch"].from_numpy(y)
+        return self._native.run(_contiguous(x))
+
+    __call__ = run
+
+    def values(self, x: Any) -> dict[str, np.ndarray]:
+        """Every value of the program by name, computed node by node: float32, int32 (sums) or uint8 (codes), (N, ...).
+
+        Slow; for comparing the engine with the reference. Args, Raises: as `run`.
+        """
+        return dict(self._native.values(_from_torch(x) if _is_torch(x) else _contiguous(x)))
+
+    def kernels(self) -> list[dict[str, Any]]:
+        """The kernel of every layer: `node`, `op`, `kernel`, `types`, `isa`, `reason` of the choice, `macs`."""
+        return list(self._native.kernels())
+
+    def __repr__(self) -> str:
+        return (
+            f"Engine(input {_shape_text(self.input_shape)}, output {_shape_text(self.output_shape)}, "
+            f"{len(self.kernels())} layers, {self.nbytes} bytes, {self.isa}, threads={self.threads})"
+        )
+
+
+def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Engine:
+    """Engine for a model file, given by path or as bytes.
+
+    Raises: ArtifactError if the file is not legal, naming the path; OSError if it cannot be opened; InputError as
+        `Engine`.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return Engine(bytes(source), threads)
+    try:
+        return Engine(Path(source).read_bytes(), threads)
+    except ArtifactError as error:
+        raise ArtifactError(f"{os.fspath(source)}: {error}", error.kind) from None
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return f"(N, {', '.join(map(str, shape))})"
+
+
+def _is_torch(x: Any) -> bool:
+    """Whether x is a torch tensor, told without importing torch."""
+    return any(base.__module__ == "torch" and base.__name__ == "Tensor" for base in type(x).__mro__)
+
+
+def _from_torch(x: Any) -> np.ndarray:
+    """The tensor's values; its memory where that is contiguous."""
+    if x.requires_grad:
+        raise InputError("input: the tensor requires a gradient, which the engine cannot give; pass x.detach()")
+    if x.device.type != "cpu":
+        raise InputError(f"input: expected a tensor on the CPU, got one on {x.device}; pass x.cpu()")
+    if str(x.dtype) != "torch.float32":
+        raise InputError(f"input: expected a float32 tensor, got {x.dtype}; pass x.float()")
+    return np.ascontiguousarray(x.numpy())
+
+
+def _contiguous(x: Any) -> np.ndarray:
+    """x, or a copy where its elements do not lie in C order."""
+    if not isinstance(x, np.ndarray):
+        raise InputError(f"input: expected a float32 NumPy array or a torch tensor, got {type(x).__name__}")
+    if x.dtype != np.float32:
+        raise InputError(f"input: expected a float32 array, got {x.dtype}; convert with x.astype(numpy.float32)")
+    return x if x.ndim == 0 else np.ascontiguousarray(x)
