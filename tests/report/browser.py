@@ -1,4 +1,4 @@
-"""A headless Chromium driven over the DevTools protocol through two pipes: no driver program, no port, no dependency."""
+"""A headless Chromium driven over the DevTools protocol through two pipes: no driver, no port, no dependency."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class Browser:
     def open(self, page: Path, width: int, dark: bool = False) -> None:
         """Load a local page in a window `width` CSS pixels wide, as a phone below 500, and wait until it has loaded."""
         self.events.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=page.resolve().as_uri())

@@ -168,13 +168,12 @@ def _below_published(result: Result, _: Curve) -> Advice | None:
 
 
 def _slower_than_a_peer(result: Result, _: Curve) -> Advice | None:
-    slower = [latency for latency in latencies(result) if latency.fastest_peer_ms < latency.own_ms]
-    if not slower:
+    faster = [(ratio, engine, one.conditions) for one in latencies(result) for ratio, engine in one.faster]
+    if not faster:
         return None
-    worst = max(slower, key=lambda latency: latency.own_ms / latency.fastest_peer_ms)
+    ratio, engine, conditions = min(faster)
     return Advice(
-        f"{text.clip(worst.fastest_peer, 60)} is {worst.own_ms / worst.fastest_peer_ms:.2g} times faster "
-        f"({worst.conditions}).",
+        f"{text.clip(engine, 60)} is {1 / ratio:.2f} times as fast ({conditions}).",
         "Choose this file for its size here, not for its speed; `kompakt doctor` shows which kernels this CPU allows.",
     )
 

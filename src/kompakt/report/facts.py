@@ -145,7 +145,7 @@ def _latency_rows(result: Result) -> list[Row]:
             f"latency, {one.conditions}",
             text.milliseconds(one.float_ms),
             text.milliseconds(one.own_ms),
-            text.ratio(one.float_ms, one.own_ms),
+            text.ratio(one.float_ratio, 1),
             f"before: {one.float_engine}, the fastest float engine" if one.float_engine else "no float engine measured",
         )
         for one in latencies(result)

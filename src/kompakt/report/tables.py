@@ -59,7 +59,7 @@ def _csv_value(value: float | str | None) -> str:
 
 def word(value: object) -> Cell:
     """A text cell."""
-    return Cell(text.DASH if value is None else text.clip(value), None if value is None else str(value))
+    return Cell(text.DASH if value is None else text.clip(value), None if value is None else text.clip(value, 1000))
 
 
 def layer_table(layers: list[Layer]) -> Table:
@@ -194,7 +194,9 @@ BENCH_HEADING = {
     "ms_p10": "10th percentile (ms)",
     "ms_median": "median (ms)",
     "ms_p90": "90th percentile (ms)",
+    "wall_ms_median": "median, wall (ms)",
     "ratio_band": "ratio, 10-90 % band",
+    "ratio_interval": "ratio, 95 % interval",
     "snr_db": "SNR (dB)",
 }
 
