@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from .._core.errors import RecipeError
-from ..data import Dataset
+from ..data import Dataset, as_dataset
 from ..report import write as write_report
 from ..train import train
 from .evaluation import evaluate
 from .job import Compressed, Job, prepare
 from .recipe import Recipe, load_recipe
 from .runfolder import save_run
-from .sources import ModelSource, as_dataset, example_input, load_data, load_model
+from .sources import ModelSource, example_input, load_data, load_model
 
 Progress = Callable[[dict[str, Any]], None]
 SMOKE_BATCHES = 2

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .._core.errors import DataError, nearest
-from ..data import locate
+from .._core.errors import DataError
+from ..data import card as read_card
+from ..data import pretrained_folder
 from .resnet_cifar import ResNetCifar
 
 
@@ -29,11 +29,7 @@ def load(name: str) -> Pretrained:
 
     Raises: DataError if the folder is missing, the family has no stock architecture, or tensors do not fit.
     """
-    try:
-        folder = locate(f"models/{name}")
-    except DataError as error:
-        raise DataError(f"{error}; {nearest(name, _available())}") from None
-    card = json.loads((folder / "card.json").read_text())
+    folder, card = pretrained_folder(name), read_card(name)
     architecture = card["architecture"]
     if architecture["family"] != "resnet-cifar" or "quantizer" in architecture or "quantization" in architecture:
         raise DataError(f"{name}: no stock architecture for family {architecture['family']!r}; build it and load the weights")
@@ -55,7 +51,3 @@ def _fill(module: nn.Module, weights: dict[str, Tensor], name: str) -> None:
     for tensor in module.state_dict().values():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DataError(f"{name}: weights hold NaN or Inf")
-
-
-def _available() -> list[str]:
-    return sorted(path.name for path in locate("models").iterdir() if path.is_dir())
