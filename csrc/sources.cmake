@@ -44,7 +44,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/steps.cc
 )
 
-# The nanobind module kompakt._native; it is built once csrc/bind/module.cc is listed here.
+# The nanobind module kompakt._native.
 set(KOMPAKT_BIND_SOURCES
   csrc/bind/module.cc
 )

@@ -92,9 +92,10 @@ class HeaderScanner {
   uint64_t number() {
     const size_t end = std::min(text_.find_first_not_of("0123456789", at_), text_.size());
     const std::string_view digits = text_.substr(at_, end - at_);
-    if (digits.empty() || (digits[0] == '0' && digits.size() > 1)) {
+    if (digits.empty()) {
       fail("section", "header: expected a count at byte ", at_, ", found ", quoted(text_.substr(at_, 24)));
     }
+    if (digits[0] == '0' && digits.size() > 1) defect("a count without leading zeros");
     at_ = end;
     uint64_t value = 0;
     const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
