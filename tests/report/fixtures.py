@@ -53,7 +53,8 @@ def layers() -> list[dict[str, Any]]:
 def bench(engine: str, median: float, ratio: float) -> dict[str, Any]:
     """One row of `kompakt bench --json`, times in milliseconds."""
     return {"engine": engine, "threads": 1, "batch": 1, "clock": "cpu", "ms_p10": round(median * 0.96, 3),
-            "ms_median": median, "ratio": ratio, "ratio_band": [round(ratio * 0.96, 2), round(ratio * 1.04, 2)]}  # fmt: skip
+            "ms_median": median, "ratio": ratio,
+            "ratio_band": [round(ratio * 0.96, 2), round(ratio * 1.04, 2)]}  # fmt: skip
 
 
 def result() -> dict[str, Any]:

@@ -63,6 +63,16 @@ def test_no_complaint_and_no_sideways_scrolling(browser, page, width, dark):
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_long_name_leaves_room_for_the_other_columns(browser, hostile, width):
+    browser.open(hostile, width)
+    shares = browser.evaluate("""[...document.querySelectorAll(".scroll > table:not(.roomy)")].filter(
+        table => table.checkVisibility()).map(table =>
+        table.tBodies[0].rows[0].cells[0].offsetWidth / table.parentElement.clientWidth)""")
+    assert len(shares) >= 3
+    assert max(shares) < 0.6
+
+
 DRAWN = """(selector) => [...document.querySelectorAll(selector)].map(e => e.getBBox ? e.getBBox() : null)
     .filter(box => box && box.width > 0 && box.height > 0).length"""
 

@@ -24,6 +24,10 @@ MEASURED = {"top1": 91.73, "bytes": 1000}
         ({"engine": {}, "fake_quant": {}}, "ResNet-20 is 12.4 times smaller; its accuracy was not measured."),
         ({"float": {}}, "ResNet-20 now takes 87 800 B; its accuracy was not measured."),
         ({"float": MEASURED}, "ResNet-20 did not get smaller (1 000 B before, 87 800 B after) and lost 1.36 points"),
+        (
+            {"engine": {"top1": 92.0, "bit_equal_to_reference": {"equal": False}}},
+            "ResNet-20 is 12.4 times smaller and gained 0.27 points of accuracy, but the engine computes it wrongly.",
+        ),
         ({"model": None}, "resnet20-w2a2-lq is 12.4 times smaller"),
     ],
 )

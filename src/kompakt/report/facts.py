@@ -52,7 +52,9 @@ def float_bops(result: Result) -> float | None:
 def headline(result: Result) -> str:
     """Gain and loss in one sentence."""
     who = text.clip(result.model or result.name, 80)
-    return f"{who} {_gain(result)}{_loss(result)}."
+    equal = result.engine.bit_equal_to_reference
+    is_wrong = equal is not None and equal.equal is False
+    return f"{who} {_gain(result)}{_loss(result)}{', but the engine computes it wrongly' if is_wrong else ''}."
 
 
 def _gain(result: Result) -> str:
