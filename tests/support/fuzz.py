@@ -1,4 +1,4 @@
-"""A stream of damaged files, one per seed, for comparing readers: bytes changed anywhere, and changes inside a file that
+"""Damaged files, one per seed, for comparing readers: bytes changed anywhere, and changes inside a file that
 is signed again, so that digests do not hide them from the checks behind."""
 
 from __future__ import annotations
