@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,8 +42,6 @@ def compress(
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, settings)
     if data is None:
         raise RecipeError("compress needs data: a Dataset, or (train, test) pairs of images and labels")
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         source = ModelSource(model, recipe.model.source)
         return _run(recipe, source, as_dataset(data), Path(folder), False, None, on_progress)
@@ -84,8 +83,7 @@ def _run(
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration))
     seconds = _train(job, dataset, folder, resume, on_progress)
     on_progress({"event": "phase", "phase": "pack"})
-    small = job.finish()
-    small.metadata["data_sha256"] = dataset.digest()
+    small = job.finish({"data_sha256": dataset.digest()})
     small.result |= {"train_s": round(seconds, 1), "threads": torch.get_num_threads()}
     if source.file_bytes is not None:
         small.result["float"]["bytes"] = source.file_bytes

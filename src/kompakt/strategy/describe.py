@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -13,25 +13,23 @@ from ..artifact import Program
 from ..graph import Graph
 from ..measure import layer_costs
 from ..quant import ActivationSlot
-
-if TYPE_CHECKING:
-    from .job import Job
+from .recipe import Recipe
 
 HISTOGRAM_BINS = 48
 FLOAT_BITS = 32
 
 
-def describe(job: Job, program: Program) -> dict[str, Any]:
+def describe(recipe: Recipe, original: Graph, graph: Graph, program: Program) -> dict[str, Any]:
     """The static part of `result.json`: names, bits, sizes, cost, layers, and what was skipped and why."""
-    stage, recipe = job.recipe.stage[0], job.recipe
+    stage = recipe.stage[0]
     costs = {cost.name: cost for cost in layer_costs(program)}
-    layers = [_layer(job.graph, node, costs[str(node.target)]) for node in job.graph.layers()]
-    parameters = sum(p.numel() for p in job.original.module.parameters())
+    layers = [_layer(graph, node, costs[str(node.target)]) for node in graph.layers()]
+    parameters = sum(p.numel() for p in original.module.parameters())
     return {
         "name": recipe.name, "model": recipe.model.source, "dataset": recipe.data.source, "method": stage.method,
         "recipe": recipe.model_dump(exclude_defaults=True), "protocol": recipe.protocol, "seed": recipe.seed, "epochs": recipe.train.epochs,
         "bits": {"weights": stage.weight_bits, "activations": stage.activation_bits, "first_last": stage.first_last, "residual": stage.residual_bits},
-        "float": {"params": parameters, "bytes": state_bytes(job.original.module), "macs": sum(layer["macs"] for layer in layers)},
+        "float": {"params": parameters, "bytes": state_bytes(original.module), "macs": sum(layer["macs"] for layer in layers)},
         "macs": sum(layer["macs"] for layer in layers), "bops": sum(layer["bops"] for layer in layers), "layers": layers,
         "skipped": [{"name": l["name"], "reason": "the recipe leaves its weights in float"} for l in layers if l["weight_bits"] == FLOAT_BITS],
         "published": recipe.published.model_dump() if recipe.published else None,
@@ -62,7 +60,7 @@ def _layer(graph: Graph, node: fx.Node, cost: Any) -> dict[str, Any]:
 def _weight_quantizer(layer: nn.Module, original: np.ndarray) -> dict[str, Any]:
     slot = layer.parametrizations.weight[0]
     quantizer = slot.quantizer
-    _, encoding, scale = _encoded(quantizer, layer)
+    encoding, scale = quantizer.encoding()
     levels = encoding.table() * scale[:, None]
     typical = int(np.argsort(np.abs(levels).max(1))[len(levels) // 2])
     value = layer.weight.detach().numpy()
@@ -72,11 +70,6 @@ def _weight_quantizer(layer: nn.Module, original: np.ndarray) -> dict[str, Any]:
         "weight_error": float(np.mean((value - original) ** 2) / max(float(np.mean(original**2)), 1e-30)),
         "snap_error": quantizer.rule.snap_error(),
     }
-
-
-def _encoded(quantizer: Any, layer: nn.Module) -> tuple[np.ndarray, Any, np.ndarray]:
-    codes, encoding, scale = quantizer.encode(layer.parametrizations.weight.original)
-    return codes, encoding, scale
 
 
 def _activation_method(graph: Graph, node: fx.Node) -> str:

@@ -19,7 +19,7 @@ from .recipe import Recipe
 def artifact_metadata(recipe: Recipe) -> dict[str, Any]:
     """Metadata of the packed file: versions, seed, and the recipe as `key=value` lines (without defaults)."""
     return {
-        "kompakt": library_version(), "torch": torch.__version__, "numpy": np.__version__,
+        "kompakt": library_version(), "torch": str(torch.__version__), "numpy": np.__version__,
         "python": platform.python_version(), "seed": recipe.seed, "recipe": flat_recipe(recipe),
     }  # fmt: skip
 
@@ -40,7 +40,7 @@ def _flatten(prefix: str, value: Any) -> list[str]:
 def environment(data_hash: str | None, seed: int) -> dict[str, Any]:
     """Content of `env.json`."""
     return {
-        "kompakt": library_version(), "python": platform.python_version(), "torch": torch.__version__,
+        "kompakt": library_version(), "python": platform.python_version(), "torch": str(torch.__version__),
         "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name() or platform.machine(), "threads": torch.get_num_threads(),
         "device": "cuda" if torch.cuda.is_available() else "cpu", "commit": commit(), "seed": seed, "data_sha256": data_hash,
     }  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .._core.errors import RecipeError
+from .._core.files import atomic_write
 from ..artifact import Program, to_bytes
 from ..artifact import sections as file_sections
 from ..deploy import lower
@@ -56,14 +57,20 @@ class Job:
         for quantizer in quantizers(self.graph):
             quantizer.rule.finish()
 
-    def finish(self) -> Compressed:
+    def finish(self, metadata: dict[str, Any] | None = None) -> Compressed:
         """Lower and pack. The result holds all that the engine needs; its outputs equal `module` in evaluation mode.
+
+        `metadata` (text and numbers) goes into the file beside versions, seed and recipe.
 
         Raises: ArtifactError if the network is not legal to store (an accumulator could overflow, a value is not finite).
         """
         self.last_stage()
         self.module.eval()
-        return Compressed(self, lower(Graph(self.graph.module.cpu(), self.graph.example)))
+        program = lower(Graph(self.graph.module.cpu(), self.graph.example))
+        data = to_bytes(program, {**artifact_metadata(self.recipe), **(metadata or {})})
+        result = describe(self.recipe, self.original, self.graph, program)
+        result |= {"file_bytes": len(data), "sections": file_sections(data)}
+        return Compressed(self, program, data, result)
 
 
 def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration: Tensor | None = None) -> Job:
@@ -95,38 +102,26 @@ class Compressed:
     """A packed network.
 
     Attributes:
-        program: the integer program.
+        program: the integer program. data: the file's bytes.
         result: what is known about it, in the form of `result.json`; grows with `evaluate`.
     """
 
     job: Job
     program: Program
-    metadata: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.metadata = {**artifact_metadata(self.job.recipe), **self.metadata}
-        self.result = {**describe(self.job, self.program), **self.result}
-        data = self.to_bytes()
-        self.result |= {"file_bytes": len(data), "sections": file_sections(data)}
-
-    @cached_property
-    def _packed(self) -> bytes:
-        return to_bytes(self.program, self.metadata)
+    data: bytes
+    result: dict[str, Any]
 
     def to_bytes(self) -> bytes:
-        """The file's bytes; the same program and metadata always give the same bytes."""
-        return self._packed
+        """The file's bytes; the same job always gives the same ones."""
+        return self.data
 
     def save(self, path: str | Path) -> None:
         """Write the file (temporary name, then rename). Raises: StorageError."""
-        from .._core.files import atomic_write
-
-        atomic_write(path, self.to_bytes())
+        atomic_write(path, self.data)
 
     def engine(self, threads: int = 1) -> Engine:
         """The network in the native engine."""
-        return load_engine(self.to_bytes(), threads=threads)
+        return load_engine(self.data, threads=threads)
 
     def summary(self) -> str:
         """The before/after table as text."""
@@ -134,10 +129,8 @@ class Compressed:
 
     def report(self, path: str | Path) -> Path:
         """Write the report page beside a run folder's worth of records in memory."""
-        import tempfile
-
         with tempfile.TemporaryDirectory() as folder:
-            save_run(Path(folder), self.job.recipe, self.result, self.to_bytes())
+            save_run(Path(folder), self.job.recipe, self.result, self.data)
             return write_report(folder, path)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
