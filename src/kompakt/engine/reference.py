@@ -6,6 +6,7 @@ single float32 operations in the stated order; integer sums are exact in int64 a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -239,7 +240,8 @@ def _shift_pad(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray
 
 
 def _flatten(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
-    return inputs[0].reshape(len(inputs[0]), -1)
+    # Not -1, which an empty batch leaves open.
+    return inputs[0].reshape(len(inputs[0]), math.prod(types[0].shape))
 
 
 def _encoding(value: ValueType) -> Encoding:
