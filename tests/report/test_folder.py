@@ -101,8 +101,10 @@ def test_bytes_that_are_no_text(run, name):
     [
         ({"edges": [0, 1], "counts": [1, 2]}, "one edge more than counts"),
         ({"edges": [0], "counts": []}, "one edge more than counts"),
-        ({"edges": [0, 0, 1], "counts": [1, 2]}, "edges must ascend"),
+        ({"edges": [0, 2, 1], "counts": [1, 2]}, "edges must ascend"),
+        ({"edges": [0, float("nan"), 1], "counts": [1, 2]}, "edges must ascend"),
         ({"edges": [0, 1, float("inf")], "counts": [1, 2]}, "edges must be finite"),
+        ({"edges": [0, 1, 1e300], "counts": [1, 2]}, "edges must be finite and at most 1e+18"),
         ({"edges": [0, 1, 2], "counts": [1, -2]}, "not negative"),
     ],
 )

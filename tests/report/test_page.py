@@ -303,6 +303,25 @@ def test_short_and_flat_curves(metrics, plots):
     assert len(page.find(class_="plot")) == plots
 
 
+@pytest.mark.parametrize(
+    ("edges", "cards"),
+    [([0.0, 0.0, 1e-6], 0), ([0.0, 1e-320, 2e-320], 0), ([0.0, 1e-9, 3e-9], 1), ([-1e18, 0, 1e18], 1)],
+)
+def test_weights_too_alike_to_draw(edges, cards):
+    layers = [fixtures.layers()[0] | {"histogram": {"edges": edges, "counts": [1, 2]}, "levels": [edges[0]]}]
+    page = Page(render(fixtures.result() | {"layers": layers}, [], {}, ""))
+    assert len(page.find(class_="card")) == cards
+    assert not any("nan" in e["d"] for e in page.find("path"))
+
+
+@pytest.mark.parametrize("losses", [(1e299, -1e299), (1e-320, 2e-320), (5.0, 5.0), (1e-7, 3e-7)])
+def test_extreme_losses_are_drawn(losses):
+    metrics = [{"event": "epoch", "epoch": i, "loss": loss} for i, loss in enumerate(losses)]
+    page = Page(render({"name": "r", "file_bytes": 10}, metrics, {}, ""))
+    assert not any("nan" in e["d"] for e in page.find("path"))
+    assert [y for _, y, _, _ in json.loads(page.find(class_="plot")[0]["data-points"])] == pytest.approx(list(losses))
+
+
 def test_wrong_types_are_refused_with_the_field():
     layers = fixtures.layers()
     layers[3]["packed_bytes"] = "much"

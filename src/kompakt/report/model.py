@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from .._core.errors import DataError
 
 LARGEST = 1e18  # more bit operations or bytes than any network has; longer numbers would only break the page
+TINY = 1e-30  # no two weights worth telling apart are closer
 
 
 def _finite(value: Any) -> Any:
@@ -85,11 +86,19 @@ class Histogram(Record):
             raise ValueError(f"expected one edge more than counts, got {len(self.edges)} and {len(self.counts)}")
         if not all(a < b for a, b in pairwise(self.edges)):
             raise ValueError("edges must ascend")
-        if not all(math.isfinite(x) for x in (self.edges[0], self.edges[-1])):
-            raise ValueError("edges must be finite")
+        if not all(abs(x) <= LARGEST for x in (self.edges[0], self.edges[-1])):
+            raise ValueError(f"edges must be finite and at most {LARGEST:g}")
         if not all(0 <= c < math.inf for c in self.counts):
             raise ValueError("counts must be finite and not negative")
         return self
+
+
+def _drawable(value: Any) -> Any:
+    """Weights so alike that rounding made edges of their histogram equal have none to draw."""
+    edges = value.get("edges") if isinstance(value, dict) else None
+    if not isinstance(edges, list) or not all(isinstance(edge, int | float) for edge in edges):
+        return value
+    return None if any(abs(b - a) < TINY for a, b in pairwise(edges)) else value
 
 
 class Layer(Record):
@@ -109,8 +118,8 @@ class Layer(Record):
     kernel: Text = None
     snap_error: Number = None
     weight_error: Number = None
-    histogram: Histogram | None = None
-    levels: list[Annotated[float, Field(allow_inf_nan=False)]] | None = None
+    histogram: Annotated[Histogram | None, BeforeValidator(_drawable)] = None
+    levels: list[Annotated[float, Field(ge=-LARGEST, le=LARGEST)]] | None = None
 
 
 class Skipped(Record):

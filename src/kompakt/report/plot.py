@@ -78,7 +78,7 @@ def line_plot(plot: Plot) -> Markup:
 def _data(points: Sequence[Point], places: Sequence[Point]) -> str:
     """For the script: [x, y, share from the left, share from the top] of every point."""
     pairs = zip(points, places, strict=True)
-    return json.dumps([[round(x, 2), round(y, 4), round(a, 4), round(1 - b, 4)] for (x, y), (a, b) in pairs])
+    return json.dumps([[round(x, 2), float(f"{y:.6g}"), round(a, 4), round(1 - b, 4)] for (x, y), (a, b) in pairs])
 
 
 def _x_labels(plot: Plot, left: float, right: float, across: Scale) -> list[Markup]:

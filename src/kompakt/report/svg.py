@@ -56,7 +56,7 @@ def steps(heights: Sequence[float], edges: Sequence[float]) -> str:
 
 def ticks(low: float, high: float, target: int = 4) -> list[float]:
     """About `target` round numbers from `low` to `high`; a single one where they are equal."""
-    if not high > low:
+    if not high - low > 1e-290:  # a step would be zero
         return [low]
     raw = (high - low) / max(target, 1)
     base = 10.0 ** math.floor(math.log10(raw))
