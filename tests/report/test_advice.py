@@ -8,7 +8,8 @@ from kompakt.report.curve import Curve, read_curve
 from kompakt.report.model import parse
 from kompakt.report.text import plain
 
-FLAT = Curve(accuracy=tuple((float(i), 90.0) for i in range(20)))
+STEADY = tuple((float(i), 90.0) for i in range(20))
+FLAT = Curve(loss=STEADY, accuracy=STEADY)
 RISING = Curve(accuracy=tuple((float(i), 70.0 + i) for i in range(20)))
 
 
@@ -28,12 +29,26 @@ def with_layer(index, **changes):
 
 
 def test_large_drop():
-    words = said(RISING)
+    words = said(RISING, recipe={"train": {"distill": 0}})
     assert "1.36 points of accuracy are lost" in words
-    assert words.index("more epochs") < words.index("3-bit weights") < words.index("distil")
+    assert "In this order: train for more epochs: accuracy was still rising" in words
+    assert words.index("more epochs") < words.index("3-bit weights") < words.index("distil from")
     assert "33 408 B more" in words  # 267 264 weights of 2 bits, one more bit each
-    assert "more epochs" not in said(FLAT)
-    assert "only calibrated" in said(Curve())
+
+
+def test_large_drop_without_a_cause_in_the_training():
+    words = said(FLAT)
+    assert "Use 3-bit weights" in words
+    assert "more epochs" not in words
+    assert "distil" not in words
+    assert "this run had 0" in said(Curve())
+    assert "this run had 0" in said(Curve(loss=STEADY[:3], unit="step"))
+    assert "this run had 3" in said(Curve(loss=STEADY[:3]))
+
+
+def test_large_drop_at_many_bits():
+    layers = [one | {"weight_bits": 8} for one in fixtures.layers()]
+    assert "Give the layers with the largest weight error more bits." in said(FLAT, layers=layers)
 
 
 def test_free_drop_offers_fewer_bits():

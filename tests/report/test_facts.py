@@ -28,6 +28,7 @@ MEASURED = {"top1": 91.73, "bytes": 1000}
             {"engine": {"top1": 92.0, "bit_equal_to_reference": {"equal": False}}},
             "ResNet-20 is 12.4 times smaller and gained 0.27 points of accuracy, but the engine computes it wrongly.",
         ),
+        ({"model": "zoo:cifar10-resnet20"}, "cifar10-resnet20 is 12.4 times smaller"),
         ({"model": None}, "resnet20-w2a2-lq is 12.4 times smaller"),
     ],
 )

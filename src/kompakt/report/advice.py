@@ -14,6 +14,7 @@ from .model import Layer, Result
 
 TOLERATED_DROP = 1.0  # points; the usual limit of a lossless claim
 FREE_DROP = 0.3  # points; within the spread of seeds of a small network
+FEW_EPOCHS = 10  # fewer leave accuracy behind with nearly every method
 CODES = "codes"
 
 
@@ -62,13 +63,16 @@ def _drop_too_large(result: Result, curve: Curve) -> Advice | None:
     actions = []
     if curve.is_rising:
         actions.append("train for more epochs: accuracy was still rising at the end")
-    elif not curve.accuracy:
-        actions.append("train with the quantizers in place if this run only calibrated")
+    elif len(curve.loss) < FEW_EPOCHS:
+        actions.append(f"train for more epochs: this run had {len(curve.loss) if curve.unit == 'epoch' else 0}")
     low = _lowest_bits(result)
     if low is not None and low < 4:
         actions.append(f"use {low + 1:g}-bit weights (about {text.size(_bytes_per_bit(result))} more)")
-    actions.append("distil from the float model")
-    return Advice(finding, _sentence("In this order: " + "; ".join(actions)))
+    train = result.recipe.get("train")
+    if isinstance(train, dict) and train.get("distill") == 0:
+        actions.append("distil from the float model (distill in [train], above 0)")
+    actions = actions or ["give the layers with the largest weight error more bits"]
+    return Advice(finding, _sentence(("in this order: " if len(actions) > 1 else "") + "; ".join(actions)))
 
 
 def _room_for_fewer_bits(result: Result, _: Curve) -> Advice | None:

@@ -51,7 +51,7 @@ def float_bops(result: Result) -> float | None:
 
 def headline(result: Result) -> str:
     """Gain and loss in one sentence."""
-    who = text.clip(result.model or result.name, 80)
+    who = text.clip((result.model or result.name).removeprefix("zoo:"), 80)
     equal = result.engine.bit_equal_to_reference
     is_wrong = equal is not None and equal.equal is False
     return f"{who} {_gain(result)}{_loss(result)}{', but the engine computes it wrongly' if is_wrong else ''}."

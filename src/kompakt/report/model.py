@@ -144,6 +144,7 @@ class Result(Record):
     layers: list[Layer] = []
     model: Text = None
     dataset: Text = None
+    recipe: dict[str, Any] = {}
     method: Text = None
     bits: dict[str, Any] = {}
     protocol: Text = None
