@@ -1,4 +1,4 @@
-"""Every named defect is refused by both readers, with the kind that the format page gives it; its twin loads."""
+"""Every named defect is refused with the kind that the format page gives it; its twin loads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from kompakt._core.errors import ArtifactError
 from kompakt.artifact import from_bytes
 from support.malformed import CASES, Case
-from support.native import native_module, native_verdict, verdict
 
 SEEDS = range(3)
 
@@ -36,24 +35,10 @@ def test_refused_by_the_python_reader(name: str) -> None:
         assert 10 < len(str(caught.value)) < 2000
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_refused_by_the_native_reader(name: str) -> None:
-    native_module()
-    case = CASES[name]
-    for seed in seeds(case):
-        assert native_verdict(case.make(seed)) in case.kinds
-
-
-def test_twins_load_in_both_readers() -> None:
+def test_twins_load() -> None:
     twins = {case.twin(seed) for case in CASES.values() for seed in seeds(case)}
     for data in twins:
-        assert verdict(data) == "legal"
-
-
-def test_twins_load_in_the_native_reader() -> None:
-    native_module()
-    for data in {case.twin(seed) for case in CASES.values() for seed in seeds(case)}:
-        assert native_verdict(data) == "legal"
+        from_bytes(data)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "2_6" in name or "wrap" in name or "terabyte" in name])

@@ -15,7 +15,6 @@ from kompakt._core.errors import ArtifactError, StorageError
 from kompakt.artifact import FloatWeight, Node, Program, Weight, from_bytes, load, save, sections, to_bytes
 from kompakt.encoding import Affine, Encoding, Planes, Table
 from support import parts
-from support.native import native_module, native_verdict
 from support.programs import random_program, resnet_like_program
 from support.twin import METADATA, twin_bytes, twin_program
 
@@ -158,9 +157,3 @@ def test_an_illegal_program_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="output 'other' is no node"):
         save(tmp_path / "model.kpt", program)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_native_reader_accepts_what_is_written() -> None:
-    native_module()
-    for seed in range(200):
-        assert native_verdict(to_bytes(random_program(seed), METADATA)) == "legal"

@@ -1,27 +1,36 @@
-"""Costs of an integer program: multiply-adds, bit operations, weight bytes, activation bytes. NumPy only.
+"""Costs of an integer program, exact and without running it: multiply-adds, bit operations, bytes. No torch.
 
-MACs count one multiply-add per weight and output position (padding included). BOPs = MACs x weight bits x activation bits; a
-float counts as 32 bits.
+MACs: one multiply-add per weight and output position, padded positions included; only products with weights count.
+BOPs: MACs x weight bits x activation bits; a float counts as 32 bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from ..artifact import FloatWeight, Node, Program, ValueType, check
-from ..encoding import packed_bytes
+import numpy as np
+
+from ..artifact import FloatWeight, Node, Program, ValueType, Weight, check
+from ..encoding import Affine, Planes, packed_bytes
 
 FLOAT_BITS = 32
 
 
 @dataclass(frozen=True)
-class LayerCost:
-    """Cost of one layer (a node with weights) for one sample.
+class NodeCost:
+    """Costs of one node for one image.
 
     Attributes:
-        macs, bops: counts. weight_bits, activation_bits: 32 for floats.
-        weight_bytes: packed codes with their bases, or floats. parameters: number of weights.
+        name, op: the node's.
+        shape: the weight's, () without one.
+        macs: multiply-adds.
+        weight_bits: bits of a stored weight, 32 for floats, 0 without weights.
+        activation_bits: bits of the first input's elements, 32 for floats and sums.
+        weight_bytes: packed codes and their bases, or floats.
+        table_bytes: everything else the node takes from the file's sections: scales, offsets, thresholds, directions.
+        activation_bytes: the value that the node gives, stored by itself: codes in their bits, else 4 bytes each.
     """
 
     name: str
@@ -31,44 +40,125 @@ class LayerCost:
     weight_bits: int
     activation_bits: int
     weight_bytes: int
-
-    @property
-    def parameters(self) -> int:
-        return prod(self.shape)
+    table_bytes: int
+    activation_bytes: int
 
     @property
     def bops(self) -> int:
+        """MACs x weight bits x activation bits."""
         return self.macs * self.weight_bits * self.activation_bits
 
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return prod(self.shape) if self.shape else 0
 
-def layer_costs(program: Program) -> tuple[LayerCost, ...]:
-    """Cost of every layer, in order. Raises: ArtifactError if the program is not legal."""
+
+@dataclass(frozen=True)
+class ProgramCost:
+    """Costs of a program for one image: per node, and their sums.
+
+    Attributes:
+        nodes: in execution order.
+        input_bytes: the float32 input.
+        peak_bytes: the most that is alive at once, a node's inputs and its value included, if every value is dropped
+            after its last use. What a simple executor needs; fusing and working in place need less.
+    """
+
+    nodes: tuple[NodeCost, ...]
+    input_bytes: int
+    peak_bytes: int
+
+    @property
+    def layers(self) -> tuple[NodeCost, ...]:
+        """The nodes that have weights."""
+        return tuple(node for node in self.nodes if node.shape)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of all layers."""
+        return sum(node.macs for node in self.nodes)
+
+    @property
+    def bops(self) -> int:
+        """Bit operations of all layers."""
+        return sum(node.bops for node in self.nodes)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of all layers."""
+        return sum(node.parameters for node in self.nodes)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Packed weights of all layers, bases included."""
+        return sum(node.weight_bytes for node in self.nodes)
+
+    @property
+    def table_bytes(self) -> int:
+        """Scales, offsets, thresholds and directions of all nodes."""
+        return sum(node.table_bytes for node in self.nodes)
+
+    @property
+    def activation_bytes(self) -> int:
+        """All values that nodes give, as if each were kept."""
+        return sum(node.activation_bytes for node in self.nodes)
+
+
+def program_cost(program: Program) -> ProgramCost:
+    """Costs of every node. Raises: ArtifactError if the program is not legal."""
     types = check(program)
-    return tuple(_layer(node, types) for node in program.nodes if "weight" in node.attrs)
+    nodes = tuple(_node_cost(node, types) for node in program.nodes)
+    sizes = {name: _value_bytes(value) for name, value in types.items()}
+    return ProgramCost(nodes, sizes[program.input_name], _peak_bytes(program, sizes))
 
 
-def activation_bytes(program: Program) -> dict[str, int]:
-    """Bytes of every value of one sample if it were stored by itself: floats and sums 4 bytes, codes their bits, rounded up."""
-    return {name: -(-prod(value.shape) * _bits(value) // 8) for name, value in check(program).items()}
+def layer_costs(program: Program) -> tuple[NodeCost, ...]:
+    """Costs of the nodes that have weights. Raises: ArtifactError if the program is not legal."""
+    return program_cost(program).layers
+
+
+def _node_cost(node: Node, types: Mapping[str, ValueType]) -> NodeCost:
+    weight = node.attrs.get("weight")
+    value = types[node.name]
+    positions = prod(value.shape[1:])  # of the output map; 1 for linear layers
+    return NodeCost(
+        name=node.name,
+        op=node.op,
+        shape=() if weight is None else weight.shape,
+        macs=0 if weight is None else prod(weight.shape) * positions,
+        weight_bits=0 if weight is None else weight.bits,
+        activation_bits=_bits(types[node.inputs[0]]),
+        weight_bytes=0 if weight is None else _weight_bytes(weight),
+        table_bytes=sum(array.nbytes for array in node.attrs.values() if isinstance(array, np.ndarray)),
+        activation_bytes=_value_bytes(value),
+    )
 
 
 def _bits(value: ValueType) -> int:
-    return value.encoding.bits if value.encoding is not None else FLOAT_BITS
+    return FLOAT_BITS if value.encoding is None else value.encoding.bits
 
 
-def _layer(node: Node, types: dict[str, ValueType]) -> LayerCost:
-    weight = node.attrs["weight"]
-    positions = prod(types[node.name].shape[1:])  # of the output map; 1 for linear layers
+def _value_bytes(value: ValueType) -> int:
+    return (prod(value.shape) * _bits(value) + 7) // 8
+
+
+def _weight_bytes(weight: Weight | FloatWeight) -> int:
     if isinstance(weight, FloatWeight):
-        shape, bits, size = weight.values.shape, FLOAT_BITS, weight.values.nbytes
+        return weight.values.nbytes
+    encoding = weight.encoding
+    if isinstance(encoding, Affine):
+        entries = 0
     else:
-        shape, bits = weight.codes.shape, weight.encoding.bits
-        size = packed_bytes(weight.codes.size, weight.encoding) + _parameter_bytes(weight.encoding)
-    return LayerCost(node.name, node.op, shape, prod(shape) * positions, bits, _bits(types[node.inputs[0]]), size)
+        entries = encoding.basis.size if isinstance(encoding, Planes) else encoding.levels.size
+    return packed_bytes(weight.codes.size, encoding) + int(entries)
 
 
-def _parameter_bytes(encoding: object) -> int:
-    """Bytes that an encoding takes in the section of bases (one per entry)."""
-    rows = getattr(encoding, "basis", None)
-    rows = getattr(encoding, "levels", None) if rows is None else rows
-    return 0 if rows is None else int(rows.size)
+def _peak_bytes(program: Program, sizes: Mapping[str, int]) -> int:
+    last_use = {name: index for index, node in enumerate(program.nodes) for name in node.inputs}
+    alive = peak = sizes[program.input_name]
+    for index, node in enumerate(program.nodes):
+        alive += sizes[node.name]
+        peak = max(peak, alive)
+        alive -= sum(sizes[name] for name in set(node.inputs) if last_use[name] == index)
+    return peak
