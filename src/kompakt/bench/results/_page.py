@@ -1,0 +1,77 @@
+"""The results page: `docs/results.md`, generated from the records that the commands wrote."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..._core.files import atomic_write
+from . import _accuracy as accuracy
+from . import _speed as speed
+from ._records import AccuracyRecord, BenchRecord, parse, read_folder
+
+ACCURACY_FOLDER, BENCH_FOLDER, PAGE = "results", "benchmarks/results", "docs/results.md"
+
+_HEAD = """# Results
+
+Generated from `results/*.json` and `benchmarks/results/*.json`; do not edit. Every number was written by a command."""
+
+_ACCURACY = """## Accuracy
+
+Top-1 on the whole test split, executed by the engine from the packed file; the mean over seeds, with the lowest and
+highest. *Published* numbers are other people's, on their networks and schedules, and are here for orientation."""
+
+_SIZE = """## Size
+
+Bytes on disk: the float network as a safetensors file, and the `.kpt` file with its sections. BOPs are MACs x weight
+bits x activation bits."""
+
+_SPEED = """## Speed
+
+Engines run in alternation in one process, threads bound to the same cores. The *ratio* is the time of the engine
+divided by the time of Kompakt, the median over paired rounds: above 1 Kompakt is faster. The A/A row is Kompakt against
+a second instance of itself; where its band is wide, nothing follows from the other rows. Clock *cpu* is process time
+(one thread), *wall* the elapsed time. SNR compares an engine's output with the float network in torch: for Kompakt's
+trained low-bit networks it is low by design, accuracy is in the first table."""
+
+_SHORT = "## Not reached\n\nMissed goals, published numbers not reached, and engines that were faster."
+_NONE = "No records yet."
+
+
+def render_results(accuracy_records: list[dict[str, Any]], bench_records: list[dict[str, Any]]) -> str:
+    """The page as Markdown; equal records give equal text, in whatever order they come.
+
+    Raises: DataError for a record that is not as the commands write it.
+    """
+    return _render(parse(accuracy_records, AccuracyRecord), parse(bench_records, BenchRecord))
+
+
+def generate(root: str | os.PathLike[str]) -> str:
+    """The page of the records under `root`. Raises: DataError naming the file that is wrong."""
+    runs = read_folder(Path(root) / ACCURACY_FOLDER)
+    benches = read_folder(Path(root) / BENCH_FOLDER)
+    return _render(
+        parse(list(runs.values()), AccuracyRecord, list(runs)),
+        parse(list(benches.values()), BenchRecord, list(benches)),
+    )
+
+
+def update(root: str | os.PathLike[str]) -> Path:
+    """Write the page of `root`. Raises: DataError, StorageError."""
+    page = Path(root) / PAGE
+    atomic_write(page, generate(root).encode())
+    return page
+
+
+def _render(runs: list[AccuracyRecord], benches: list[BenchRecord]) -> str:
+    found, benches = accuracy.entries(runs), speed.ordered(benches)
+    parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
+    if found:
+        parts += [_SIZE, accuracy.size_section(found)]
+    parts += [_SPEED, *(speed.speed_section(record) for record in benches)] if benches else [_SPEED, _NONE]
+    short = [*accuracy.shortfalls(found), *speed.losses(benches)]
+    parts += [_SHORT, "\n".join(f"* {line}" for line in short) if short else "Nothing."]
+    if found:
+        parts += ["## Runs", accuracy.provenance(found)]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,176 @@
+"""Result records, typed and checked: one JSON file per run, and one per benchmark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from ..._core.errors import DataError
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[float, Field(ge=0)]
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _as_text(value: Any) -> Any:
+    return ", ".join(str(part) for part in value.values() if part) if isinstance(value, dict) else value
+
+
+class Record(BaseModel):
+    """A JSON object; keys that the page does not print are allowed, missing and mistyped ones are not."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class Published(Record):
+    """Somebody else's number: percent, and where it is printed."""
+
+    value: Percent
+    source: str
+
+
+class AccuracyRecord(Record):
+    """One training run measured in the engine. Accuracies in percent, sizes in bytes.
+
+    Attributes:
+        bits: part of the network -> bit-width, e.g. {"weights": 2, "activations": 2, "first_last": 8}.
+        protocol: ptq, short, long or published-schedule.
+        engine_top1: one number per seed.
+        goal_top1: what the run was meant to reach; it stays in the table whether reached or not.
+        file_breakdown: part of the file -> bytes.
+        latency_ratio: peer -> its time divided by ours.
+    """
+
+    system: str
+    recipe: str
+    model: str
+    dataset: str
+    bits: dict[str, int | float | str]
+    protocol: str
+    seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)]
+    engine_top1: Annotated[list[Percent], BeforeValidator(_as_list), Field(min_length=1)]
+    float_top1: Percent
+    file_bytes: Count
+    float_bytes: Count
+    commit: str | None = None
+    machine: Annotated[str | None, BeforeValidator(_as_text)] = None
+    train_s: Count | None = None
+    published: Published | None = None
+    goal_top1: Percent | None = None
+    file_breakdown: dict[str, Count] = {}
+    macs: Count | None = None
+    bops: Count | None = None
+    latency_ratio: dict[str, float] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> AccuracyRecord:
+        if len(self.seeds) != len(self.engine_top1):
+            raise ValueError(f"expected one accuracy per seed, got {len(self.engine_top1)} for {len(self.seeds)} seeds")
+        return self
+
+
+class BenchRow(Record):
+    """A row as `Row.to_dict` writes it."""
+
+    engine: str
+    threads: int
+    batch: int
+    clock: str
+    ms_p10: float
+    ms_median: float
+    ratio: float
+    ratio_band: tuple[float, float]
+    ratio_interval: tuple[float, float]
+    snr_db: float | None
+
+
+class BenchRecord(Record):
+    """A benchmark as `BenchResult.to_dict` writes it."""
+
+    net: str
+    isa: str
+    rows: list[BenchRow]
+    aa_rows: list[BenchRow]
+    sentences: list[str]
+    absent: dict[str, str] = {}
+    how: dict[str, str] = {}
+    file: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    machine: dict[str, Any] = {}
+
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+def parse(records: Sequence[dict[str, Any]], kind: type[Kind], where: Sequence[str] = ()) -> list[Kind]:
+    """Records as objects.
+
+    Args:
+        where: a name per record for error messages; its position by default.
+    Raises: DataError naming record, field and what came.
+    """
+    parsed = []
+    for index, record in enumerate(records):
+        try:
+            parsed.append(kind.model_validate(record))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = where[index] if where else f"record {index}"
+            field = ".".join(map(str, first["loc"])) or "record"
+            raise DataError(f"{name}: {field}: {first['msg']}, got {str(first['input'])[:60]!r}") from error
+    return parsed
+
+
+def read_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    """File name -> content of every `*.json` in `folder`, by name. Raises: DataError for a file that is not JSON."""
+    records = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records[path.name] = json.loads(path.read_text())
+        except ValueError as error:
+            raise DataError(f"{path}: not JSON ({error}); records are written by the commands, not by hand") from error
+    return records
+
+
+def accuracy_record(result: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run from its folder's `result.json` and `env.json`.
+
+    Raises: DataError where the result lacks what a record needs.
+    """
+    record = {
+        "system": result.get("method"),
+        "recipe": result.get("name"),
+        "model": result.get("model"),
+        "dataset": result.get("dataset"),
+        "bits": result.get("bits"),
+        "protocol": result.get("protocol"),
+        "seeds": [result.get("seed")],
+        "commit": environment.get("commit"),
+        "machine": environment.get("cpu"),
+        "train_s": result.get("train_s"),
+        "float_top1": result.get("float", {}).get("top1"),
+        "engine_top1": result.get("engine", {}).get("top1"),
+        "published": result.get("published"),
+        "float_bytes": result.get("float", {}).get("bytes"),
+        "file_bytes": result.get("file_bytes"),
+        "file_breakdown": result.get("sections", {}),
+        "macs": result.get("macs"),
+        "bops": result.get("bops"),
+        "latency_ratio": _latency_ratio(result.get("latency")),
+    }
+    parse([record], AccuracyRecord, ["result.json"])
+    return record
+
+
+def _latency_ratio(latency: dict[str, Any] | None) -> dict[str, float] | None:
+    """Peer -> ratio at the first setting of an attached benchmark."""
+    rows = (latency or {}).get("rows", [])
+    first = [row for row in rows if (row["threads"], row["batch"]) == (rows[0]["threads"], rows[0]["batch"])]
+    return {row["engine"]: row["ratio"] for row in first} or None
