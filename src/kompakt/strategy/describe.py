@@ -41,6 +41,11 @@ def state_bytes(module: nn.Module) -> int:
     return len(safetensors.torch.save({k: v.contiguous() for k, v in module.state_dict().items()}))
 
 
+def _short(value: float) -> float:
+    """Six significant digits: enough for a drawing."""
+    return float(f"{value:.6g}")
+
+
 def _layer(graph: Graph, node: fx.Node, cost: Any) -> dict[str, Any]:
     layer = graph.submodule(node)
     record = {
@@ -50,7 +55,7 @@ def _layer(graph: Graph, node: fx.Node, cost: Any) -> dict[str, Any]:
     }  # fmt: skip
     original = layer.weight.detach() if not parametrize.is_parametrized(layer, "weight") else layer.parametrizations.weight.original.detach()
     counts, edges = np.histogram(original.numpy(), bins=HISTOGRAM_BINS)
-    record["histogram"] = {"edges": [round(float(e), 6) for e in edges], "counts": counts.tolist()}
+    record["histogram"] = {"edges": [_short(e) for e in edges], "counts": counts.tolist()}
     if parametrize.is_parametrized(layer, "weight"):
         record |= _weight_quantizer(layer, original.numpy())
     record["activation_method"] = _activation_method(graph, node)
@@ -66,7 +71,7 @@ def _weight_quantizer(layer: nn.Module, original: np.ndarray) -> dict[str, Any]:
     value = layer.weight.detach().numpy()
     return {
         "method": slot.method,
-        "levels": [round(float(v), 6) for v in np.sort(levels[typical])],
+        "levels": [_short(v) for v in np.sort(levels[typical])],
         "weight_error": float(np.mean((value - original) ** 2) / max(float(np.mean(original**2)), 1e-30)),
         "snap_error": quantizer.rule.snap_error(),
     }

@@ -25,7 +25,11 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     test = dataset.test
     job, result = small.job, small.result
     simulated = predict(job.module, dataset, test)
-    executed = engine_logits(small.engine(), dataset)
+    engine = small.engine()
+    executed = engine_logits(engine, dataset)
+    kernels = {row["node"]: row["kernel"] for row in engine.kernels()}
+    for layer in result["layers"]:
+        layer["kernel"] = kernels[layer["name"]]
     result["float"]["top1"] = accuracy(predict(job.original.module, dataset, test), test.labels)
     result["fake_quant"] = {"top1": accuracy(simulated, test.labels)}
     few = dataset.normalise(test.images[:REFERENCE_IMAGES])

@@ -108,6 +108,8 @@ class _Run:
             if epoch >= last_stage:
                 for quantizer in self.quantizers:
                     quantizer.rule.finish()
+                if epoch == last_stage and progress.step == 0:
+                    metrics.write(event="stage", name="whole levels", epoch=epoch)
             self.module.train()
             losses: list[Tensor] = []
             for x, labels in self.batches.epoch(epoch, progress.step):
