@@ -2,5 +2,8 @@
 
 from .fold import fold_batch_norm as fold_batch_norm
 from .graph import Graph as Graph
+from .graph import operand as operand
+from .kind import Kind as Kind
+from .kind import Slot as Slot
 from .spec import check as check
 from .trace import trace as trace

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 
 from .._core.errors import GraphError
-from .kinds import Kind, kind_of
+from .kind import Kind, node_label
+from .kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,21 @@ class Graph:
 
     @property
     def input(self) -> fx.Node:
-        return next(node for node in self.module.graph.nodes if node.op == "placeholder")
+        """The node that stands for the model's input."""
+        return cast(fx.Node, self.module.graph.find_nodes(op="placeholder")[0])
 
     @property
     def output(self) -> fx.Node:
         """The node whose value is the model's result."""
-        return next(node for node in self.module.graph.nodes if node.op == "output").args[0]
+        return operand(self.module.graph.find_nodes(op="output")[0])
 
     def kind(self, node: fx.Node) -> Kind:
         """What the node does, with normalised attributes."""
         return kind_of(self.module, node)
 
-    def submodule(self, node: fx.Node) -> nn.Module:
-        """The module that a `call_module` node calls."""
-        return self.module.get_submodule(node.target)
+    def submodule(self, node: fx.Node) -> Any:
+        """The module that a `call_module` node calls; its type follows from the node's kind."""
+        return self.module.get_submodule(str(node.target))
 
     def layers(self) -> list[fx.Node]:
         """The nodes with weights (convolutions and linear layers), in order."""
@@ -55,13 +58,13 @@ class Graph:
         return Graph(copy.deepcopy(self.module), self.example)
 
     def refresh(self) -> Graph:
-        """Recompile after a rewrite and record shape and dtype of every node. Raises: GraphError if a node cannot run."""
+        """Recompile after a rewrite; record shape and dtype of every node. Raises: GraphError if a node cannot run."""
         self.module.graph.lint()
         self.module.recompile()
-        was_training = self.module.training
+        modes = {module: module.training for module in self.module.modules()}
         self.module.eval()
         _ShapeRecorder(self.module).run(self.example)
-        self.module.train(was_training)
+        set_modes(modes)
         return self
 
 
@@ -71,10 +74,22 @@ class _ShapeRecorder(fx.Interpreter):
             with torch.no_grad():
                 value = super().run_node(n)
         except Exception as error:
-            raise GraphError(f"{n.target}: does not run on the example input ({first_line(error)})") from error
+            raise GraphError(f"{node_label(n)}: does not run on the example input ({first_line(error)})") from error
+        n.meta.pop("shape", None)
         if isinstance(value, Tensor):
             n.meta["shape"], n.meta["dtype"] = tuple(value.shape), value.dtype
         return value
+
+
+def operand(node: fx.Node, index: int = 0) -> fx.Node:
+    """The node that is the `index`-th argument of `node`."""
+    return cast(fx.Node, node.args[index])
+
+
+def set_modes(modes: dict[nn.Module, bool]) -> None:
+    """Put every module back into its own mode: `train()` would set the modules below it, too."""
+    for module, is_training in modes.items():
+        module.training = is_training
 
 
 def first_line(error: BaseException) -> str:

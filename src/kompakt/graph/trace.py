@@ -1,13 +1,53 @@
-"""Model to graph."""
+"""Model to graph. The model that comes in is copied, never changed."""
 
 from __future__ import annotations
+
+import copy
+import inspect
+import math
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from .._core.errors import GraphError
-from .graph import Graph, first_line
+from .graph import Graph, first_line, operand
+from .kind import node_label
 from .spec import check
+from .spellings import IN_PLACE
+
+PROBE_SEED = 20_181_002
+RELATIVE, ABSOLUTE = 1e-4, 1e-5  # the traced graph repeats the model's own operations: it differs by less than rounding
+
+
+def trace(model: nn.Module, example: Tensor) -> Graph:
+    """Trace a copy of `model`, in evaluation mode, on `example` (N, ...).
+
+    Operations that change their argument in place become ordinary ones. The graph is compared with the model on a
+    random input before it is returned.
+
+    Raises: GraphError naming the module, the reason and what to do if the model cannot be traced, does not run on the
+        example, or holds an operation that the engine does not know.
+    """
+    _check_arguments(model, example)
+    model, example = _copied(model).eval(), example.detach().float()
+    if _Tracer().is_leaf_module(model, ""):
+        model = nn.Sequential(model)
+    _run(model, example)
+    probe = torch.randn(example.shape, generator=torch.Generator().manual_seed(PROBE_SEED))
+    with torch.no_grad():
+        expected = model(probe.clone())
+    graph = Graph(_traced(model), example)
+    _use_positions(graph.module.graph)
+    _leave_arguments_alone(graph)
+    graph.refresh()
+    _use_flatten(graph)
+    check(graph.refresh())
+    _compare(graph, probe, expected)
+    return graph
 
 
 class _Tracer(fx.Tracer):
@@ -17,63 +57,140 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.path = [""]
 
-    def call_module(self, m: nn.Module, forward, args, kwargs):  # type: ignore[no-untyped-def]
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         self.path.append(self.path_of_module(m))
         result = super().call_module(m, forward, args, kwargs)
         self.path.pop()
         return result
 
-    def create_node(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
         node.meta["owner"] = self.path[-1]
         return node
 
 
-def trace(model: nn.Module, example: Tensor) -> Graph:
-    """Trace `model` on `example` (N, ...); the graph calls the model's own sub-modules.
-
-    Raises: GraphError naming the module and the reason if the model cannot be traced, does not run on the example, or
-        holds an operation that the engine does not know.
-    """
+def _check_arguments(model: object, example: object) -> None:
     if not isinstance(model, nn.Module):
-        raise GraphError(f"expected a torch.nn.Module, got {type(model).__name__}")
-    if not isinstance(example, Tensor) or not example.is_floating_point() or example.dim() < 2:
-        raise GraphError(f"the example input must be a float tensor (N, ...), got {_describe(example)}")
-    model = model.eval()
-    _run(model, example)
-    tracer = _Tracer()
-    try:
-        traced = tracer.trace(model)
-    except Exception as error:
-        where = tracer.path[-1] or type(model).__name__
+        raise GraphError(f"expected a torch.nn.Module, got {type(model).__name__}; give the model itself")
+    if not isinstance(example, Tensor) or not example.is_floating_point() or example.dim() < 2 or not example.numel():
+        found = f"{example.dtype} {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
+        raise GraphError(f"the example input must be a float tensor (N, ...), N >= 1, got {found}")
+    parameters = inspect.signature(model.forward).parameters.values()
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) > 1:
         raise GraphError(
-            f"{where}: cannot be traced ({first_line(error)}); remove control flow that depends on values, "
-            "or compress the part around it"
+            f"{type(model).__name__}.forward takes {len(needed)} inputs ({', '.join(needed)}); only one is "
+            "supported, wrap it in a module that makes the others itself"
+        )
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise GraphError(
+            f"{type(model).__name__}: cannot be copied ({first_line(error)}); remove what is no parameter, buffer or "
+            "plain setting from its attributes"
         ) from error
-    graph = Graph(fx.GraphModule(model, traced), example.detach().float())
-    _drop_dead_shapes(graph.module)
-    check(graph.refresh())
-    return graph
 
 
 def _run(model: nn.Module, example: Tensor) -> None:
+    """Run once; an error names the innermost module that did not take its input."""
+    path: list[str] = []
+    hooks = []
+    for name, module in model.named_modules():
+        hooks.append(module.register_forward_pre_hook(partial(_enter, path, name)))
+        hooks.append(module.register_forward_hook(partial(_leave, path)))
     try:
         with torch.no_grad():
             result = model(example)
     except Exception as error:
-        raise GraphError(f"the model does not run on an example of shape {tuple(example.shape)}: {first_line(error)}") from error
+        where = next((name for name in reversed(path) if name), type(model).__name__)
+        raise GraphError(
+            f"{where}: does not run on an example of shape {tuple(example.shape)}: {first_line(error)}; give "
+            "an example of the shape that the model takes"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
     if not isinstance(result, Tensor):
-        raise GraphError(f"the model must return one tensor, got {type(result).__name__}")
+        raise GraphError(
+            f"the model must return one tensor, got {type(result).__name__}; wrap it in one that returns a tensor"
+        )
 
 
-def _drop_dead_shapes(module: fx.GraphModule) -> None:
-    """`x.view(x.size(0), -1)`: the flatten keeps the batch by itself, so the size nodes go."""
-    for node in module.graph.nodes:
-        if node.op == "call_method" and node.target in ("view", "reshape") and any(isinstance(a, fx.Node) for a in node.args[1:]):
-            node.op, node.target, node.args, node.kwargs = "call_function", torch.flatten, (node.args[0], 1), {}
-    module.graph.eliminate_dead_code()
-    module.recompile()
+def _enter(path: list[str], name: str, module: nn.Module, arguments: object) -> None:
+    path.append(name)
 
 
-def _describe(value: object) -> str:
-    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+def _leave(path: list[str], module: nn.Module, arguments: object, result: object) -> None:
+    path.pop()
+
+
+def _traced(model: nn.Module) -> fx.GraphModule:
+    tracer = _Tracer()
+    try:
+        return fx.GraphModule(model, tracer.trace(model))
+    except Exception as error:
+        where = tracer.path[-1] or type(model).__name__
+        raise GraphError(
+            f"{where}: cannot be traced ({first_line(error)}){_user_line(error)}; remove control flow that depends on "
+            "values, or compress the part around it"
+        ) from error
+
+
+def _user_line(error: BaseException) -> str:
+    """` at FILE:LINE: code` of the innermost line that is neither PyTorch's nor ours."""
+    own = (torch.__path__[0], __file__)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(own)]
+    return f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+
+
+def _use_positions(graph: fx.Graph) -> None:
+    """Move tensors given by name (`input=x`) to the front, where every rewrite looks for them."""
+    for node in graph.nodes:
+        named = [key for key in ("input", "tensors", "other") if key in node.kwargs]
+        if node.op in ("call_function", "call_method", "call_module") and named:
+            node.args = (*node.args, *(node.kwargs[key] for key in named))
+            node.kwargs = {key: value for key, value in node.kwargs.items() if key not in named}
+
+
+def _leave_arguments_alone(graph: Graph) -> None:
+    for node in graph.nodes:
+        module = graph.submodule(node) if node.op == "call_module" else None
+        changes = node.target in IN_PLACE or node.kwargs.get("inplace") or getattr(module, "inplace", False)
+        if changes and not node.users:
+            raise GraphError(
+                f"{node_label(node)}: changes its argument in place and its result is not used; write x = f(x)"
+            )
+        node.target = IN_PLACE.get(node.target, node.target)
+        if "inplace" in node.kwargs:
+            node.kwargs = {**node.kwargs, "inplace": False}
+        if changes and module is not None:
+            module.inplace = False
+
+
+def _use_flatten(graph: Graph) -> None:
+    """`x.view(x.size(0), -1)` and the like: where the result is (N, everything) it is a flatten, and the sizes go."""
+    for node in graph.nodes:
+        sizes = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
+        is_computed = any(isinstance(size, fx.Node) for size in sizes)
+        if node.target in ("view", "reshape", torch.reshape) and is_computed:
+            shape = operand(node).meta["shape"]
+            if node.meta["shape"] == (shape[0], math.prod(shape[1:])):
+                node.op, node.target, node.args, node.kwargs = "call_function", torch.flatten, (operand(node), 1), {}
+    graph.module.graph.eliminate_dead_code()
+
+
+def _compare(graph: Graph, probe: Tensor, expected: Tensor) -> None:
+    with torch.no_grad():
+        found = graph.module(probe.clone())
+    if not torch.allclose(found, expected, RELATIVE, ABSOLUTE, equal_nan=True):
+        raise GraphError(
+            "the traced graph computes something else than the model; the usual reason is an operation in place on a "
+            "value that is read again later (relu_, +=): use the ordinary form"
+        )

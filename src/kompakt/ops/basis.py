@@ -1,11 +1,12 @@
 """The basis grid of LQ-Nets: levels are all signed (digits -1, +1) or plain (digits 0, 1) sums of K learned numbers.
 
-Shapes: `G` grains (1, or output channels), `K` bits, `L = 2^K` levels. Values `x` are (G, ...) or, for G = 1, any shape.
+Shapes: `G` grains (1, or output channels), `K` bits, `L = 2^K` levels. Values `x`: (G, ...) or, for G = 1, any.
 Source: Zhang et al., "LQ-Nets", ECCV 2018, section 3.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -20,16 +21,17 @@ class Levels(NamedTuple):
     codes: Tensor
 
 
-def code_words(bits: int, digits: str, device: torch.device | None = None) -> Tensor:
-    """All digit vectors (L, K), float32: row c holds the digits of code c, lowest bit first."""
+def code_words(digits: str, like: Tensor) -> Tensor:
+    """All digit vectors (L, K) for a basis `like` (G, K): row c holds the digits of code c, lowest bit first."""
+    bits, device = like.shape[1], like.device
     bit = (torch.arange(2**bits, device=device)[:, None] >> torch.arange(bits, device=device)) & 1
-    return (bit if digits == "01" else 2 * bit - 1).float()
+    return (bit if digits == "01" else 2 * bit - 1).to(like.dtype)
 
 
 def sorted_levels(basis: Tensor, digits: str) -> Levels:
     """Levels q = v·e of every code word e, ascending, with the thresholds t = (q_l + q_{l+1}) / 2. basis: (G, K)."""
-    words = code_words(basis.shape[1], digits, basis.device)
-    # one product and one sum per bit in a fixed order: the same float32 levels on every machine
+    words = code_words(digits, basis)
+    # One product and one sum per bit in a fixed order: the same float32 levels on every machine.
     values = basis[:, :1] * words[:, 0]
     for k in range(1, basis.shape[1]):
         values = values + basis[:, k : k + 1] * words[:, k]
@@ -43,7 +45,7 @@ def _shaped(parameter: Tensor, x: Tensor) -> Tensor:
 
 
 def nearest_level(x: Tensor, levels: Levels) -> Tensor:
-    """Value of the nearest level, float32; a value on a threshold goes to the lower level (strict `>`)."""
+    """Value of the nearest level, type of the levels; a value on a threshold goes to the lower level (strict `>`)."""
     y = _shaped(levels.values[:, 0], x).expand_as(x)
     for i in range(levels.thresholds.shape[1]):
         y = torch.where(x > _shaped(levels.thresholds[:, i], x), _shaped(levels.values[:, i + 1], x), y)
@@ -62,8 +64,8 @@ def level_statistics(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
     They are sufficient for the least-squares step: BBᵀ/N = Σ_l n_l e_l e_lᵀ and Bx/N = Σ_l S_l e_l.
     """
     dims = tuple(range(1, x.dim())) if levels.values.shape[0] > 1 else tuple(range(x.dim()))
-    x = x.detach().float()
-    above = [(x > _shaped(levels.thresholds[:, i], x)).float() for i in range(levels.thresholds.shape[1])]
+    x = x.detach().to(levels.values.dtype)
+    above = [(x > _shaped(levels.thresholds[:, i], x)).to(x.dtype) for i in range(levels.thresholds.shape[1])]
     ones = [torch.ones_like(levels.values[:, 0])] + [a.mean(dims).reshape(-1) for a in above]
     sums = [x.mean(dims).reshape(-1)] + [(a * x).mean(dims).reshape(-1) for a in above]
     zero = torch.zeros_like(ones[0])
@@ -71,21 +73,26 @@ def level_statistics(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
 
 
 def _differences(tails: list[Tensor]) -> Tensor:
-    return torch.stack([a - b for a, b in zip(tails[:-1], tails[1:], strict=True)], dim=1)
+    return torch.stack([a - b for a, b in pairwise(tails)], dim=1)
 
 
-def least_squares_basis(basis: Tensor, levels: Levels, digits: str, shares: Tensor, sums: Tensor, ridge: float) -> Tensor:
-    """v = (BBᵀ + εI)⁻¹ (Bx + εv_old), with B's statistics per value; the ridge pulls to the old basis. (G, K) -> (G, K)."""
-    words = code_words(basis.shape[1], digits, basis.device)[levels.codes]  # (G, L, K), in sorted order
+def least_squares_basis(
+    basis: Tensor, levels: Levels, digits: str, shares: Tensor, sums: Tensor, ridge: float
+) -> Tensor:
+    """v = (BBᵀ + εI)⁻¹ (Bx + εv_old), with B's statistics per value; the ridge ε pulls to the old basis.
+
+    Args: basis: v_old (G, K). levels: of the codes. shares, sums: (G, L), see `level_statistics`. Returns: v (G, K).
+    """
+    words = code_words(digits, basis)[levels.codes]  # (G, L, K), in sorted order
     weighted = words * shares[:, :, None]
     gram = torch.einsum("glk,glj->gkj", weighted, words)
     right = torch.einsum("glk,gl->gk", words, sums)
-    eye = torch.eye(basis.shape[1], device=basis.device)
+    eye = torch.eye(basis.shape[1], dtype=basis.dtype, device=basis.device)
     return solve_small(gram + ridge * eye, right + ridge * basis)
 
 
 def solve_small(matrix: Tensor, right: Tensor) -> Tensor:
-    """Solve (G, K, K) · (G, K) for symmetric positive definite matrices by elimination; K <= 8, compiles to plain arithmetic."""
+    """Solve (G, K, K) · (G, K), symmetric positive definite, by elimination; K <= 8, compiles to plain arithmetic."""
     size = matrix.shape[-1]
     rows = [torch.cat([matrix[:, i], right[:, i : i + 1]], dim=1) for i in range(size)]
     for i in range(size):
@@ -103,7 +110,7 @@ def quantization_error(x: Tensor, basis: Tensor, digits: str) -> Tensor:
 
 
 def alternate(x: Tensor, basis: Tensor, digits: str, ridge: float) -> Tensor:
-    """One alternation of quantization error minimisation: nearest codes for the old basis, then its least-squares update."""
+    """One alternation of quantization error minimisation: nearest codes for the old basis, then least squares."""
     levels = sorted_levels(basis, digits)
     return least_squares_basis(basis, levels, digits, *level_statistics(x, levels), ridge)
 
@@ -111,8 +118,8 @@ def alternate(x: Tensor, basis: Tensor, digits: str, ridge: float) -> Tensor:
 def snap(basis: Tensor, largest: int = 127) -> tuple[Tensor, Tensor]:
     """Integer basis (G, K) and scale (G, 1) with basis ≈ integer · scale and every level within ±largest.
 
-    The scale leaves room for the K roundings of half a unit, so no sum can pass `largest`; the error of a basis entry is at
-    most half a scale.
+    The scale leaves room for the K roundings of half a unit, so no sum can pass `largest`. A basis entry is off by at
+    most scale / 2, a level by at most K · scale / 2, where scale = Σ|v| / (largest - K / 2).
     """
     room = largest - basis.shape[1] / 2
     scale = (basis.abs().sum(1, keepdim=True) / room).clamp_min(torch.finfo(torch.float32).tiny * 2**24)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def thinned(x: Tensor, count: int) -> Tensor:
-    """At most about `count` values of x (flat), every k-th one with k odd, so that no axis is favoured; all of them if they are few."""
+    """About `count` values of x (flat), every k-th one with k odd, so that no axis is favoured; all if they are few."""
     flat = x.reshape(-1)
     stride = max(1, flat.numel() // count) | 1
     return flat[::stride] if flat.numel() > count else flat

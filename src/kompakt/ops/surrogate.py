@@ -1,4 +1,4 @@
-"""Values with a chosen derivative. Each returns its forward value exactly: `value + (z - z)`, never `z + (value - z)`."""
+"""Values with a chosen derivative. The forward value is exact: `value + (z - z)`, never `z + (value - z)`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from .surrogate import scale_gradient, ste_round
 
 
 def limits(bits: int, signed: bool, symmetric: bool = False) -> tuple[int, int]:
-    """Smallest and largest level: [-2^(b-1), 2^(b-1) - 1] if signed (`symmetric`: without the lowest), else [0, 2^b - 1]."""
+    """Lowest and highest level: -2^(b-1), 2^(b-1) - 1 if signed (`symmetric`: without the lowest), else 0, 2^b - 1."""
     if not signed:
         return 0, 2**bits - 1
     return -(2 ** (bits - 1)) + int(symmetric), 2 ** (bits - 1) - 1
@@ -25,9 +25,11 @@ def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: flo
     Args:
         x: values, any unit u, any float type; computed in float32.
         step: spacing of levels, unit u, > 0, broadcastable to x.
+        lo, hi: lowest and highest level.
         gradient_scale: factor g of the step's gradient only.
-    Returns: x̂ in u, type of x.
-    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, eq. 1-3 and section 2.2.
+    Returns: x̂ in u, shape and type of x.
+    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, eq. 1-3 and section 2.2. Differs: where v is
+    exactly lo or hi, the gradient is that of the inside.
     """
     step = scale_gradient(step, gradient_scale)
     level = ste_round(torch.clamp(x.float() / step, lo, hi))
@@ -35,14 +37,17 @@ def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: flo
 
 
 def mse_step(x: Tensor, lo: int, hi: int, grid: int = 80) -> Tensor:
-    """The step (scalar tensor) of least squared error among `grid` fractions of the largest magnitude, refined once.
+    """The step of least squared error among `grid` fractions of the largest magnitude, refined once.
 
-    Args: x: values; lo, hi: level limits. Returns: step > 0, a tiny positive number for an all-zero `x`.
+    Args:
+        x: values, at least one, any unit u.
+        lo, hi: lowest and highest level.
+    Returns: step in u, a scalar tensor > 0; a tiny one for an all-zero `x`.
     """
     x = x.detach().float().flatten()
     top = torch.maximum(x.max() / max(hi, 1), (-x.min()) / max(-lo, 1)).clamp_min(1e-8)
-    best = _search(x, top * torch.linspace(0.02, 1.05, grid), lo, hi)
-    return _search(x, best * torch.linspace(0.95, 1.05, 21), lo, hi)
+    best = _search(x, top * torch.linspace(0.02, 1.05, grid, device=x.device), lo, hi)
+    return _search(x, best * torch.linspace(0.95, 1.05, 21, device=x.device), lo, hi)
 
 
 def _search(x: Tensor, steps: Tensor, lo: int, hi: int) -> Tensor:

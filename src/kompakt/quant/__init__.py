@@ -1,7 +1,9 @@
 """Floor 4: quantizers as parts, and the slots that hold them."""
 
+from .grids import Grid as Grid
 from .quantizer import Parts as Parts
 from .quantizer import Quantizer as Quantizer
+from .rule import Rule as Rule
 from .slots import ActivationSlot as ActivationSlot
 from .slots import WeightSlot as WeightSlot
 from .table import METHODS as METHODS

@@ -5,30 +5,40 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from .._core.errors import QuantizerError
 from ..ops import basis as basis_ops
 from ..ops.sampling import thinned
-from .grids import Basis, Parameters
-
+from .grids import Basis, Grid, Parameters
+from .rule import Rule
 
 FIT_VALUES = 200_000  # enough for a basis to four digits; a whole calibration batch has millions
 
 
-class AlternatingBasis(nn.Module):
+class AlternatingBasis(Rule):
     """A basis found by alternating least squares: one alternation per training step and a zero-debiased running mean.
 
         v_new = (BBᵀ + εI)⁻¹ (Bx + εv);   b = 0.9·b + 0.1·v_new;   n = n + 1;   v = b / (1 - 0.9ⁿ)
 
-    The forward pass uses the basis of the step before. After `finish` it uses the basis snapped to whole levels, which is what the file
-    holds; the running mean goes on. No gradient reaches the basis. A step with fewer than two distinct codes changes nothing.
-    Source: Zhang et al., "LQ-Nets", ECCV 2018, section 3.2, algorithm 1, and the authors' released code. Differs: the ridge also steadies activations.
+    The forward pass uses the basis of the step before. After `finish` it uses the basis snapped to whole levels, which
+    is what the file holds; the running mean goes on. No gradient reaches the basis. A step with fewer than two
+    distinct codes changes nothing.
+
+    Args:
+        grid: where the levels lie.
+        grains: 1, or the size of axis 0 of the values.
+        sample_axis: whether the values are activations (axis 0 counts samples).
+    Source: Zhang et al., "LQ-Nets", ECCV 2018, section 3.2, algorithm 1, and the authors' released code. Differs: the
+    ridge also steadies activations; the start is scaled to the data and then converged (`fit`).
     """
 
     RIDGE, MOMENTUM, FIT_STEPS = 1e-4, 0.9, 60
 
-    def __init__(self, grid: Basis, grains: int, sample_axis: bool) -> None:
+    def __init__(self, grid: Grid, grains: int, sample_axis: bool) -> None:
         super().__init__()
+        if not isinstance(grid, Basis):
+            raise QuantizerError(f"an alternating basis has a basis grid, got {grid}")
         self.grid, self.sample_axis, self.snapped = grid, sample_axis, False
         self.gradient_scale = 1.0
         self.basis: Tensor
@@ -61,11 +71,13 @@ class AlternatingBasis(nn.Module):
     def snap_error(self) -> float:
         """Largest distance between a level and its whole-number form, as a share of the range of levels."""
         final = self.final_parameters()["basis"]
-        span = 2 * self.basis.abs().sum(1).clamp_min(1e-30) if self.grid.signed else self.basis.abs().sum(1).clamp_min(1e-30)
+        one_sided = self.basis.abs().sum(1).clamp_min(1e-30)
+        span = 2 * one_sided if self.grid.signed else one_sided
         return float(((final - self.basis).abs().sum(1) / span).max())
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
+        """One alternation on x with the codes of the current basis, then the running mean."""
         levels = basis_ops.sorted_levels(self.parameters_of_grid()["basis"], self.grid.digits)
         shares, sums = basis_ops.level_statistics(x, levels)
         new = basis_ops.least_squares_basis(self.basis, levels, self.grid.digits, shares, sums, self._ridge(x))
@@ -82,15 +94,16 @@ class AlternatingBasis(nn.Module):
         self.snapped = True
 
     def _ridge(self, x: Tensor) -> float:
-        # The released code adds 1e-4 to the plain sums of a filter; here sums are means. Activations, which have no ridge there, get one relative to their mean.
+        # The released code adds 1e-4 to the plain sums of a filter; here sums are means. Activations, which have no
+        # ridge there, get one relative to their mean.
         return self.RIDGE if self.sample_axis else self.RIDGE * self.basis.shape[0] / x.numel()
 
 
 def initial_basis(x: Tensor, grid: Basis, grains: int) -> Tensor:
-    """Section 4.2 of the published code, with the data's own spread: v_j = 2^j · 2cσ / (2^K - 1), c = 0.6745; (G, K)."""
+    """The start of the released code, with the data's own spread σ: v_j = 2^j · 2cσ / (2^K - 1), c = 0.6745; (G, K)."""
     flat = x.flatten(1) if grains > 1 else x.reshape(1, -1)
     spread = flat.square().mean(1, keepdim=True).sqrt().clamp_min(1e-8)
     if not grid.signed:
         spread = spread * math.sqrt(2)  # the root mean square of a rectified unit normal is sqrt(1/2)
-    powers = 2.0 ** torch.arange(grid.bits)
-    return powers * (2 * 0.6745 / (2**grid.bits - 1)) * spread
+    powers = 2.0 ** torch.arange(grid.bits, device=x.device)
+    return torch.as_tensor(powers * (2 * 0.6745 / (2**grid.bits - 1)) * spread)

@@ -1,21 +1,28 @@
-"""Put quantizers on a traced graph: weight slots on layers, activation slots on edges. The model is captured before, never after."""
+"""Put quantizers on a traced graph: weight slots on layers, activation slots on edges.
+
+The model is captured before, never after: `attach` replaces nothing that an optimizer or a compiler holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, fx
 from torch.nn.utils import parametrize
 
 from .._core.errors import GraphError, QuantizerError
-from ..graph import Graph, check
+from ..graph import Graph, check, operand
 from .quantizer import Quantizer
 from .slots import ActivationSlot, WeightSlot
 from .table import method
 
-CARRIERS = ("shift_pad", "max_pool", "flatten", "identity", "slot")  # pass values on unchanged: what comes out came in
+T = TypeVar("T")
+
+# They pass values on unchanged: what comes out came in.
+CARRIERS = ("shift_pad", "max_pool", "flatten", "identity", "slot")
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,20 @@ def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None
 
 
 def calibrate(graph: Graph, batch: Tensor) -> None:
-    """Fit every activation slot to `batch` (N, ...), in the order of the network, each behind the slots before it."""
+    """Fit every activation slot to `batch` (N, ...), in the order of the network, each behind the slots before it.
+
+    Leaves the module in evaluation mode. Raises: QuantizerError naming the slot that saw NaN or Inf.
+    """
     slots = [module for module in graph.module.modules() if isinstance(module, ActivationSlot)]
     graph.module.eval()
-    for slot in slots:
-        slot.calibrating = True
-    with torch.no_grad():
-        graph.module(batch)
-    for slot in slots:
-        slot.calibrating = False
+    try:
+        for slot in slots:
+            slot.calibrating = True
+        with torch.no_grad():
+            graph.module(batch)
+    finally:
+        for slot in slots:
+            slot.calibrating = False
 
 
 def quantizers(graph: Graph) -> Iterator[Quantizer]:
@@ -83,22 +95,25 @@ def is_nonnegative(graph: Graph, node: fx.Node) -> bool:
         return False
     kind = graph.kind(node)
     if kind.op == "clamp":
-        return kind.attrs["lo"] >= 0
+        return bool(kind.attrs["lo"] >= 0)
     if kind.op in (*CARRIERS, "avg_pool", "concat", "add"):
         return all(is_nonnegative(graph, n) for n in node.all_input_nodes)
     return False
 
 
 def _quantize_weight(graph: Graph, node: fx.Node, choice: Choice) -> None:
-    layer, parts = graph.submodule(node), method(choice.method)
-    grains = layer.weight.shape[0] if parts.grain == "channel" else 1
-    quantizer = _named(f"{node.target}.weight", lambda: Quantizer(parts, choice.bits, True, grains))
-    _named(f"{node.target}.weight", lambda: quantizer.fit(layer.weight.detach()))
+    layer, parts, name = graph.submodule(node), method(choice.method), f"{node.target}.weight"
+    if parametrize.is_parametrized(layer, "weight"):
+        raise QuantizerError(f"{name}: already has a parametrization (a quantizer, weight_norm); remove it first")
+    weight = layer.weight.detach()
+    grains = weight.shape[0] if parts.grain == "channel" else 1
+    quantizer = _named(name, lambda: Quantizer(parts, choice.bits, True, grains))
+    _named(name, lambda: quantizer.fit(weight))
     parametrize.register_parametrization(layer, "weight", WeightSlot(quantizer.eval(), choice.method))
 
 
 def _quantize_input(graph: Graph, node: fx.Node, choice: Choice, made: dict[tuple[fx.Node, Choice], fx.Node]) -> None:
-    source = node.args[0]
+    source = operand(node)
     if (source, choice) not in made:
         made[source, choice] = _insert(graph, source, choice, [], f"{node.name}_input")
     node.args = (made[source, choice], *node.args[1:])
@@ -112,7 +127,7 @@ def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node],
             "use 'lsq' for this layer"
         )
     quantizer = _named(name, lambda: Quantizer(parts, choice.bits, signed, sample_axis=True))
-    graph.module.add_submodule(f"slots.{name}", ActivationSlot(quantizer, choice.method))
+    graph.module.add_submodule(f"slots.{name}", ActivationSlot(quantizer, choice.method, name))
     with graph.module.graph.inserting_after(source):
         slot = graph.module.graph.call_module(f"slots.{name}", (source,))
     for user in users:
@@ -120,7 +135,7 @@ def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node],
     return slot
 
 
-def _named(name, make):  # type: ignore[no-untyped-def]
+def _named(name: str, make: Callable[[], T]) -> T:
     try:
         return make()
     except QuantizerError as error:
@@ -134,18 +149,18 @@ def _stored_values(graph: Graph) -> list[fx.Node]:
         op = graph.kind(node).op
         if op == "add":
             inline = _inline_operand(graph, node)
-            for operand in node.all_input_nodes:
-                if operand is not inline:
-                    stored[_origin(graph, operand)] = None
+            for value in node.all_input_nodes:
+                if value is not inline:
+                    stored[_origin(graph, value)] = None
         elif op == "avg_pool":
-            stored[_origin(graph, node.args[0])] = None
+            stored[_origin(graph, operand(node))] = None
     return list(stored)
 
 
 def _inline_operand(graph: Graph, add: fx.Node) -> fx.Node | None:
     """The operand that a layer's own epilogue can add to: the last-computed chain layer (-> batch-norm) -> add."""
     order = {node: i for i, node in enumerate(graph.nodes)}
-    chains = [operand for operand in add.all_input_nodes if _ends_layer(graph, operand)]
+    chains = [value for value in add.all_input_nodes if _ends_layer(graph, value)]
     return max(chains, key=order.__getitem__, default=None)
 
 
@@ -156,12 +171,12 @@ def _ends_layer(graph: Graph, node: fx.Node) -> bool:
             return True
         if op != "batch_norm":
             return False
-        node = node.args[0]
+        node = operand(node)
     return False
 
 
 def _origin(graph: Graph, node: fx.Node) -> fx.Node:
     """The value's producer, before shortcuts and pools that pass it on unchanged."""
     while node.op != "placeholder" and graph.kind(node).op in CARRIERS:
-        node = node.args[0]
+        node = operand(node)
     return node

@@ -1,11 +1,9 @@
-"""Grids: where the levels lie. Pure functions of values `x`, parameters `p` and settings; parameters come from a rule.
-
-A grid gives `value(x, p)` (nearest level, no gradient), `code(x, p)` and `encoding(p)`.
-"""
+"""Grids: where the levels lie. Pure functions of values `x` and parameters `p`, which come from a rule."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,9 +16,39 @@ from ..ops import uniform
 Parameters = dict[str, Tensor]
 
 
+class Grid(Protocol):
+    """What quantizers, rules and lowering ask of a grid. `x`: float32 values; grains, if several, along axis 0."""
+
+    @property
+    def bits(self) -> int:
+        """Bit-width of a code."""
+        ...
+
+    @property
+    def signed(self) -> bool:
+        """Whether levels may be negative."""
+        ...
+
+    def value(self, x: Tensor, p: Parameters) -> Tensor:
+        """Value of the nearest level, float32, shape of x; no gradient."""
+        ...
+
+    def code(self, x: Tensor, p: Parameters) -> Tensor:
+        """Code of the nearest level, int64, shape of x."""
+        ...
+
+    def starts_at_zero(self, p: Parameters) -> bool:
+        """Whether the lowest level is 0, so that negative values need no ReLU in front."""
+        ...
+
+    def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
+        """The encoding of the final parameters `p`, and one scale per grain, float32 (G,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Uniform:
-    """Whole multiples of `step`. Signed 8-bit weights leave out -128, so that products stay in range."""
+    """Whole multiples of `p["step"]`, shape (1,). `symmetric` leaves out the lowest level (-128 of an 8-bit weight)."""
 
     bits: int
     signed: bool
@@ -28,6 +56,7 @@ class Uniform:
 
     @property
     def limits(self) -> tuple[int, int]:
+        """Lowest and highest level."""
         return uniform.limits(self.bits, self.signed, self.symmetric)
 
     def value(self, x: Tensor, p: Parameters) -> Tensor:
@@ -35,29 +64,29 @@ class Uniform:
 
     def code(self, x: Tensor, p: Parameters) -> Tensor:
         level = torch.clamp(torch.round(x / p["step"]), *self.limits)
-        return level.to(torch.int64) & (2**self.bits - 1)
+        return torch.bitwise_and(level.to(torch.int64), 2**self.bits - 1)
 
     def starts_at_zero(self, p: Parameters) -> bool:
-        """Whether the lowest level is 0, so that negative values need no ReLU in front."""
         return not self.signed
 
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
-        """The encoding, and one scale per grain, float32 (G,)."""
-        return Affine(self.bits, self.signed), p["step"].detach().float().reshape(-1).numpy()
+        return Affine(self.bits, self.signed), p["step"].detach().float().reshape(-1).cpu().numpy()
 
 
 @dataclass(frozen=True)
 class Basis:
-    """All sums of K learned numbers with digits -1/+1 (signed) or 0/1 (unsigned). Levels of `p["basis"]`, shape (G, K)."""
+    """All sums of K learned numbers `p["basis"]`, shape (G, K), with digits -1/+1 (signed) or 0/1 (unsigned)."""
 
     bits: int
     signed: bool
 
     @property
-    def digits(self) -> str:
+    def digits(self) -> Literal["pm", "01"]:
+        """`pm` or `01`."""
         return "pm" if self.signed else "01"
 
     def levels(self, p: Parameters) -> basis_ops.Levels:
+        """Sorted levels, thresholds and codes of every grain."""
         return basis_ops.sorted_levels(p["basis"], self.digits)
 
     def value(self, x: Tensor, p: Parameters) -> Tensor:
@@ -66,15 +95,13 @@ class Basis:
     def code(self, x: Tensor, p: Parameters) -> Tensor:
         levels = self.levels(p)
         index = basis_ops.level_index(x, levels)
-        codes = levels.codes.reshape(-1, levels.codes.shape[-1])
-        if codes.shape[0] == 1:
-            return codes[0][index]
-        return torch.gather(codes, 1, index.flatten(1)).reshape(index.shape)
+        if levels.codes.shape[0] == 1:
+            return levels.codes[0][index]
+        return torch.gather(levels.codes, 1, index.flatten(1)).reshape(index.shape)
 
     def starts_at_zero(self, p: Parameters) -> bool:
-        """Whether the lowest level is 0, so that negative values need no ReLU in front."""
         return not self.signed and bool((p["basis"] >= 0).all())
 
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
-        """Integer basis and one scale per grain, float32 (G,)."""
-        return Planes(self.bits, p["integer"].numpy().astype(np.int16), self.digits), p["scale"].reshape(-1).numpy()
+        basis = p["integer"].cpu().numpy().astype(np.int16)
+        return Planes(self.bits, basis, self.digits), p["scale"].reshape(-1).cpu().numpy()

@@ -10,24 +10,34 @@ from torch import Tensor, nn
 from .._core.errors import QuantizerError
 from ..ops import uniform
 from ..ops.sampling import thinned
-from .grids import Parameters, Uniform
+from .grids import Grid, Parameters, Uniform
+from .rule import Rule
 
 SMALLEST_STEP = 1e-6
 FIT_VALUES = 200_000  # values that the start is fitted to; a whole calibration batch has millions
 
 
-class LearnedStep(nn.Module):
+class LearnedStep(Rule):
     """One step size per tensor, trained by gradient descent.
 
-    Start: least squared error on the first data (the published start, 2·mean|x|/sqrt(Q_P), is far too small on sparse tensors after ReLU).
-    Gradient scale: 1 / sqrt(N · Q_P), N = values per sample. The step stays above a floor after every optimizer step.
-    Source: Esser et al., ICLR 2020, section 2.2.
+    Start: least squared error on the first data (the published start, 2·mean|x|/sqrt(Q_P), is far too small on sparse
+    tensors after ReLU). Gradient scale: 1 / sqrt(N · Q_P), N = values per sample. The step stays above a floor after
+    every optimizer step.
+
+    Args:
+        grid: where the levels lie.
+        grains: must be 1.
+        sample_axis: whether axis 0 of the values counts samples, which N leaves out.
+    Raises: QuantizerError for several grains.
+    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.2. Differs: the start.
     """
 
-    def __init__(self, grid: Uniform, grains: int, sample_axis: bool) -> None:
+    def __init__(self, grid: Grid, grains: int, sample_axis: bool) -> None:
         super().__init__()
-        if grains != 1:
-            raise QuantizerError(f"a learned step has grain 'tensor', got {grains} grains")
+        if grains != 1 or not isinstance(grid, Uniform):
+            raise QuantizerError(
+                f"a learned step has a uniform grid and grain 'tensor', got {grid} and {grains} grains"
+            )
         self.grid, self.sample_axis = grid, sample_axis
         self.step = nn.Parameter(torch.ones(1))
         self.gradient_scale = 1.0
@@ -40,6 +50,7 @@ class LearnedStep(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
+        """Least squared error on x. The parameter object stays: an optimizer may hold it already."""
         lo, hi = self.grid.limits
         self.step.copy_(uniform.mse_step(thinned(x, FIT_VALUES), lo, hi))
         count = x[0].numel() if self.sample_axis else x.numel()
@@ -49,7 +60,7 @@ class LearnedStep(nn.Module):
         return {"step": self.step}
 
     def final_parameters(self) -> Parameters:
-        """What the file holds: the step as it is."""
+        """The step as it is."""
         return {"step": self.step.detach()}
 
     def snap_error(self) -> float:
@@ -61,6 +72,7 @@ class LearnedStep(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
+        """Keep the step above a floor: a step that crosses zero never comes back."""
         self.step.clamp_(min=SMALLEST_STEP)
 
     def finish(self) -> None:

@@ -1,23 +1,30 @@
-"""The quantizer: grid x rule x surrogate x bits on a grain. One final class; methods differ only in the parts they name."""
+"""The quantizer: grid x rule x surrogate x bits on a grain. One final class; methods differ in the parts they name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .._core.errors import QuantizerError
-from ..encoding import Encoding
+from ..encoding import Encoding, levels
 from .alternating_basis import AlternatingBasis
-from .grids import Basis, Uniform
+from .grids import Basis, Grid, Uniform
 from .learned_step import LearnedStep
-from .surrogates import clipped, step_aware
+from .rule import Rule
+from .surrogates import Surrogate, clipped, step_aware
 
-GRIDS = {"uniform": Uniform, "basis": Basis}
-RULES = {"learned_step": LearnedStep, "alternating_basis": AlternatingBasis}
-SURROGATES = {"step_aware": step_aware, "clipped": clipped}
+GRIDS: dict[str, Callable[[int, bool], Grid]] = {"uniform": Uniform, "basis": Basis}
+RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
+    "learned_step": LearnedStep,
+    "alternating_basis": AlternatingBasis,
+}
+SURROGATES: dict[str, Surrogate] = {"step_aware": step_aware, "clipped": clipped}
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,9 @@ class Parts:
 
     Attributes:
         bits: bit-widths that the method can do.
-        grain: "tensor" or "channel" (one parameter set per output channel); used for weights, activations are per tensor.
+        grain: of weights, "tensor" or "channel" (one parameter set per output channel); activations are per tensor.
         needs_positive: whether activations must not be negative (codes with digits 0/1).
+        claims: words of `kompakt.testing.CLAIMS`, each tested on every bit-width.
     """
 
     grid: str
@@ -39,6 +47,7 @@ class Parts:
     claims: frozenset[str] = field(default_factory=frozenset)
 
 
+@final
 class Quantizer(nn.Module):
     """Float in, float out: every value replaced by its level.
 
@@ -48,26 +57,36 @@ class Quantizer(nn.Module):
         signed: whether levels may be negative.
         grains: 1, or the size of axis 0 of the values (one parameter set each).
         sample_axis: whether axis 0 of the values counts samples (activations).
-    Raises: QuantizerError for a bit-width that the method cannot do.
+    Raises: QuantizerError for a bit-width or a grain that the method cannot do.
     """
+
+    rule: Rule
 
     def __init__(self, parts: Parts, bits: int, signed: bool, grains: int = 1, sample_axis: bool = False) -> None:
         super().__init__()
-        if bits not in parts.bits:
-            raise QuantizerError(f"bits must be one of {parts.bits} for this method, got {bits}")
-        options = {"symmetric": bits == 8 and signed and not sample_axis} if parts.grid == "uniform" else {}
-        self.parts, self.bits, self.signed = parts, bits, signed
-        self.grid = GRIDS[parts.grid](bits, signed, **options)
+        if isinstance(bits, bool) or bits not in parts.bits:
+            raise QuantizerError(f"bits must be one of {parts.bits} for this method, got {bits!r}")
+        if grains < 1 or (sample_axis and grains != 1):
+            raise QuantizerError(f"grains must be 1, or the output channels of a weight, got {grains}")
+        self.parts, self.bits, self.signed, self.grains = parts, bits, signed, grains
+        # An 8-bit signed weight leaves out -128, so that engines may multiply by int8 without a special case.
+        is_symmetric = parts.grid == "uniform" and bits == 8 and signed and not sample_axis
+        make = partial(Uniform, symmetric=True) if is_symmetric else GRIDS[parts.grid]
+        self.grid = make(bits, signed)
         self.rule = RULES[parts.rule](self.grid, grains, sample_axis)
         self.surrogate = SURROGATES[parts.surrogate]
 
     def fit(self, x: Tensor) -> None:
         """Set the parameters from data `x` (weights, or a calibration batch of activations).
 
-        Raises: QuantizerError if x holds NaN or Inf.
+        Raises: QuantizerError if x is empty, holds NaN or Inf, or has not one entry along axis 0 per grain.
         """
-        if not torch.isfinite(x).all():
-            raise QuantizerError(f"cannot fit a quantizer to values with NaN or Inf (shape {tuple(x.shape)})")
+        if x.numel() == 0 or not torch.isfinite(x).all():
+            raise QuantizerError(f"cannot fit a quantizer to no values, NaN or Inf (shape {tuple(x.shape)})")
+        if self.grains > 1 and (x.dim() < 2 or x.shape[0] != self.grains):
+            raise QuantizerError(
+                f"{self.grains} grains need values of shape ({self.grains}, ...), got {tuple(x.shape)}"
+            )
         self.rule.fit(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,20 +96,42 @@ class Quantizer(nn.Module):
             self.rule.observe(x)
         return y
 
+    def finish(self) -> None:
+        """From now on the forward pass uses exactly the levels that the file holds."""
+        self.rule.finish()
+
     @torch.no_grad()
     def encoding(self) -> tuple[Encoding, np.ndarray]:
         """The encoding, and one float32 scale per grain."""
         return self.grid.encoding(self.rule.final_parameters())
 
     @torch.no_grad()
+    def starts_at_zero(self) -> bool:
+        """Whether the lowest level of the file is 0."""
+        return self.grid.starts_at_zero(self.rule.final_parameters())
+
+    @torch.no_grad()
     def thresholds(self) -> tuple[np.ndarray, list[int]]:
-        """Of a grid with one grain that compares: thresholds between the sorted levels, float32, and the code of each level."""
-        levels = self.grid.levels(self.rule.final_parameters())
-        return levels.thresholds[0].numpy(), levels.codes[0].tolist()
+        """Thresholds between the sorted levels, float32, and the code of each level; of a basis grid with one grain.
+
+        Raises: QuantizerError for other grids, which round instead of comparing.
+        """
+        if not isinstance(self.grid, Basis) or self.grains != 1:
+            raise QuantizerError(
+                f"thresholds belong to a basis grid with one grain, got {self.grid}, {self.grains} grains"
+            )
+        found = self.grid.levels(self.rule.final_parameters())
+        return found.thresholds[0].cpu().numpy(), found.codes[0].tolist()
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> tuple[np.ndarray, Encoding, np.ndarray]:
         """Codes uint8 (shape of x), their encoding, and one float32 scale per grain."""
         p = self.rule.final_parameters()
         encoding, scale = self.grid.encoding(p)
-        return self.grid.code(x.detach().float(), p).numpy().astype(np.uint8), encoding, scale
+        return self.grid.code(x.detach().float(), p).cpu().numpy().astype(np.uint8), encoding, scale
+
+    @staticmethod
+    def decode(codes: np.ndarray, encoding: Encoding, scale: np.ndarray) -> np.ndarray:
+        """Values of codes in the engine's arithmetic, float32(level) * scale; grains along axis 0."""
+        level = levels(codes, encoding).astype(np.float32)
+        return np.asarray(level * scale.reshape(-1, *[1] * (level.ndim - 1)) if len(scale) > 1 else level * scale[0])

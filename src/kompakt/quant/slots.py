@@ -1,9 +1,11 @@
-"""Slots: where quantizers sit. A weight slot is a parametrization of a stock module; an activation slot is a node on an edge."""
+"""Slots: where quantizers sit. A weight slot is a parametrization of a stock module; an activation slot is a node."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from .._core.errors import QuantizerError
+from ..graph import Slot
 from .quantizer import Quantizer
 
 
@@ -15,17 +17,29 @@ class WeightSlot(nn.Module):
         self.quantizer, self.method = quantizer, method
 
     def forward(self, weight: Tensor) -> Tensor:
-        return self.quantizer(weight)
+        y: Tensor = self.quantizer(weight)
+        return y
 
 
-class ActivationSlot(nn.Module):
-    """Node on an activation edge; while `calibrating` it fits its quantizer to what passes, then quantizes it."""
+class ActivationSlot(Slot):
+    """Node on an activation edge; while `calibrating` it fits its quantizer to what passes, then quantizes it.
 
-    def __init__(self, quantizer: Quantizer, method: str) -> None:
+    Args:
+        label: names the edge in errors.
+    """
+
+    def __init__(self, quantizer: Quantizer, method: str, label: str) -> None:
         super().__init__()
-        self.quantizer, self.method, self.calibrating = quantizer, method, False
+        self.quantizer, self.method, self.label, self.calibrating = quantizer, method, label, False
 
     def forward(self, x: Tensor) -> Tensor:
         if self.calibrating:
+            self._fit(x)
+        y: Tensor = self.quantizer(x)
+        return y
+
+    def _fit(self, x: Tensor) -> None:
+        try:
             self.quantizer.fit(x)
-        return self.quantizer(x)
+        except QuantizerError as error:
+            raise QuantizerError(f"{self.label}: {error}") from None

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
+from .._core.errors import QuantizerError
 from ..ops import uniform
 from ..ops.surrogate import with_gradient_of
-from .grids import Basis, Parameters, Uniform
+from .grids import Basis, Grid, Parameters, Uniform
+
+Surrogate = Callable[[Tensor, Grid, Parameters, float], Tensor]
+"""(values, grid, parameters, gradient scale) to quantized values of the same shape and type."""
 
 
-def step_aware(x: Tensor, grid: Uniform, p: Parameters, gradient_scale: float) -> Tensor:
+def step_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:
     """LSQ: ∂x̂/∂x = 1 inside the clip; the step gets its three-branch gradient (see `ops.uniform.fake_quantize`)."""
+    if not isinstance(grid, Uniform):
+        raise QuantizerError(f"the step-aware surrogate has a uniform grid, got {grid}")
     return uniform.fake_quantize(x, p["step"], *grid.limits, gradient_scale)
 
 
-def clipped(x: Tensor, grid: Basis, p: Parameters, gradient_scale: float) -> Tensor:
-    """LQ-Nets: weights ∂x̂/∂w = 1; activations ∂x̂/∂x = 1 where x < q_max, 0 above. Nothing reaches the basis."""
+def clipped(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:
+    """LQ-Nets: weights ∂x̂/∂w = 1; activations ∂x̂/∂x = 1 up to q_max, 0 above. Nothing reaches the basis."""
+    if not isinstance(grid, Basis):
+        raise QuantizerError(f"the clipped surrogate has a basis grid, got {grid}")
     wide = x.float()
     levels = grid.levels(p)
     value = grid.value(wide.detach(), p)

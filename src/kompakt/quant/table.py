@@ -5,9 +5,13 @@ from __future__ import annotations
 from .._core.errors import RecipeError, nearest
 from .quantizer import Parts
 
+ANY_SIGN, POSITIVE = False, True
+
 METHODS: dict[str, Parts] = {
-    "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), True, frozenset({"idempotent", "monotone"})),
-    "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", tuple(range(2, 9)), False, frozenset({"idempotent", "monotone", "has_zero"})),
+    "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), POSITIVE,
+                     frozenset({"idempotent", "monotone"})),
+    "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", (2, 3, 4, 5, 6, 7, 8), ANY_SIGN,
+                 frozenset({"idempotent", "monotone", "has_zero"})),
 }  # fmt: skip
 
 

@@ -1,0 +1,47 @@
+"""What a rule is: it finds the parameters of a grid, and keeps them up to date while the network trains."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from .grids import Parameters
+
+
+class Rule(nn.Module, ABC):
+    """Parameters of a grid, one set per grain. Learned ones are `nn.Parameter`, computed ones are buffers.
+
+    The order within a training step: forward with `parameters_of_grid`, `observe`, backward, optimizer, `after_step`.
+    """
+
+    gradient_scale: float
+    """Factor of the gradient of learned parameters."""
+
+    @abstractmethod
+    def fit(self, x: Tensor) -> None:
+        """Set the parameters from finite data `x` (weights, or a calibration batch)."""
+
+    @abstractmethod
+    def parameters_of_grid(self) -> Parameters:
+        """What the forward pass uses now."""
+
+    @abstractmethod
+    def final_parameters(self) -> Parameters:
+        """What the file holds: every level is a whole number times its grain's scale."""
+
+    @abstractmethod
+    def snap_error(self) -> float:
+        """Largest distance between a level and its form in the file, as a share of the range of levels."""
+
+    @abstractmethod
+    def observe(self, x: Tensor) -> None:
+        """Learn from the values of a training step, after they were quantized."""
+
+    @abstractmethod
+    def after_step(self) -> None:
+        """Bring learned parameters back into their legal range, after the optimizer's step."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """From now on `parameters_of_grid` is `final_parameters`."""
