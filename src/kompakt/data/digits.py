@@ -7,7 +7,7 @@ import numpy as np
 from .._core.errors import DataError
 from .types import Dataset, Split
 
-TEST_EVERY = 4  # every fourth image is a test image: 1,348 for training, 449 for testing
+TEST_EVERY = 4  # every fourth image is a test image: 1,347 for training, 450 for testing
 
 
 def digits() -> Dataset:
@@ -24,6 +24,6 @@ def digits() -> Dataset:
     labels = raw.target.astype(np.int64)
     test = np.arange(len(labels)) % TEST_EVERY == 0
     return Dataset(
-        "digits", Split(images[~test], labels[~test]), Split(images[test], labels[test]), (0.3053,), (0.3763,), scale=1 / 16,
-        crop_padding=1,
+        "digits", Split(images[~test], labels[~test]), Split(images[test], labels[test]), (0.3053,), (0.3763,),
+        scale=1 / 16, crop_padding=1,
     )  # fmt: skip

@@ -41,7 +41,7 @@ def load_dataset(source: str, normalisation: Normalisation | None = None) -> Dat
 
 
 def as_dataset(given: Any, name: str = "given") -> Dataset:
-    """Accept a Dataset, or a pair (train, test) of (images, labels) pairs or of iterables of such batches (data loaders).
+    """Accept a Dataset, or a pair (train, test), each (images, labels) or an iterable of such batches (a data loader).
 
     Float images are taken as they are: already normalised, not augmented. Raises: DataError saying what was expected.
     """
@@ -82,7 +82,9 @@ def call_user_function(source: str, what: str) -> Any:
     """
     path, _, function = source.rpartition(":")
     if not path.endswith(".py") or not function:
-        raise RecipeError(f"{what} {source!r}: expected {'zoo:NAME' if what == 'model' else 'a name'} or FILE.py:FUNCTION")
+        raise RecipeError(
+            f"{what} {source!r}: expected {'zoo:NAME' if what == 'model' else 'a name'} or FILE.py:FUNCTION"
+        )
     if not Path(path).is_file():
         raise RecipeError(f"{what} {source!r}: no file {path}")
     folder = str(Path(path).resolve().parent)
@@ -107,7 +109,8 @@ def _import_file(path: Path) -> ModuleType:
     # Registered, because dataclasses and pickling look a class's module up by name; under a name that hides nothing.
     name = f"kompakt_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None, "a .py file always has a loader"
+    assert spec is not None, "a .py file always has a loader"
+    assert spec.loader is not None, "a .py file always has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -1,0 +1,5 @@
+"""`python -m kompakt` is the command `kompakt`."""
+
+from .cli import main
+
+main()

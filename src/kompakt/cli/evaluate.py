@@ -1,0 +1,52 @@
+"""`kompakt evaluate`: accuracy of a model file in the engine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from . import options
+from .output import print_json
+
+BATCH = 250
+
+
+@click.command(short_help="Accuracy of a model file, in the engine.")
+@options.model_file
+@click.option("--data", help="cifar10, digits, or FILE.py:FUNCTION.  [default: what the file was made with]")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first images.")
+@options.threads
+@options.as_json
+def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_json: bool) -> None:
+    """Share of right answers on the test split, computed by the engine; torch is not used.
+
+    \b
+    kompakt evaluate runs/resnet20-cifar10-lq-w2a2/model.kpt --threads 2
+    kompakt evaluate model.kpt --data mydata.py:loaders --limit 1000
+
+    Images are normalised as the network's card says (zoo networks), else as the data set says.
+    """
+    from ..engine import load
+    from .origin import dataset_of
+
+    engine = load(file, threads=threads)
+    dataset = dataset_of(engine.metadata, data)
+    images, labels = dataset.test.images[:limit], dataset.test.labels[:limit]
+    started = time.perf_counter()
+    right = 0
+    for begin in range(0, len(images), BATCH):
+        logits = engine.run(dataset.normalise(images[begin : begin + BATCH]))
+        right += int(np.count_nonzero(logits.argmax(1) == labels[begin : begin + BATCH]))
+    seconds = time.perf_counter() - started
+    top1 = 100.0 * right / len(images)
+    if as_json:
+        print_json({
+            "file": str(file), "data": dataset.name, "images": len(images), "right": right, "top1": top1,
+            "threads": threads, "isa": engine.isa, "seconds": round(seconds, 3),
+        })  # fmt: skip
+        return
+    where = f"{engine.isa}, {threads} thread{'s' * (threads > 1)}, {seconds:.1f} s"
+    click.echo(f"{top1:.2f} %  ({right} of {len(images)} images of {dataset.name}; {where})")

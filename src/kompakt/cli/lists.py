@@ -1,0 +1,78 @@
+"""`kompakt methods` and `kompakt recipes`: what there is to choose from."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+from .output import print_json, table
+
+
+@click.command(short_help="List the quantization methods.")
+@options.as_json
+def methods(as_json: bool) -> None:
+    """Every method with its parts, bit-widths, grain of the weights, and what its tests hold it to.
+
+    \b
+    kompakt methods
+    kompakt compress mynet.py:build --recipe w2a2-lq -s stage.method=lsq --data mydata.py:loaders
+    """
+    from ..quant import METHODS
+
+    rows = [
+        {
+            "method": name, "bits": list(parts.bits), "grid": parts.grid, "rule": parts.rule,
+            "surrogate": parts.surrogate,
+            "grain": parts.grain, "needs_positive": parts.needs_positive, "claims": sorted(parts.claims),
+        }
+        for name, parts in METHODS.items()
+    ]  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    header = ("method", "bits", "grid", "rule", "surrogate", "grain", "inputs", "claims")
+    click.echo(table(header, [_method_row(row) for row in rows], "l" * len(header)))
+
+
+def _method_row(row: dict[str, Any]) -> tuple[str, ...]:
+    bits = row["bits"]
+    signs = "after a ReLU" if row["needs_positive"] else "any"
+    return (
+        row["method"], f"{bits[0]}-{bits[-1]}", row["grid"], row["rule"], row["surrogate"], row["grain"], signs,
+        ", ".join(row["claims"]),
+    )  # fmt: skip
+
+
+@click.command(short_help="List the built-in recipes.")
+@options.as_json
+def recipes(as_json: bool) -> None:
+    """Every built-in recipe and what it does; its name goes after --recipe.
+
+    \b
+    kompakt recipes
+    kompakt plan mynet.py:build --recipe w2a2-lq --input 1,3,32,32
+    """
+    from ..strategy import builtin_recipes
+
+    rows = [_recipe(name, path) for name, path in builtin_recipes().items()]
+    if as_json:
+        print_json(rows)
+        return
+    cells = [
+        (row["name"], row["method"], row["weight_bits"], row["activation_bits"], row["epochs"], row["about"])
+        for row in rows
+    ]
+    click.echo(table(("recipe", "method", "weights", "inputs", "epochs", "what it does"), cells, "llrrrl"))
+
+
+def _recipe(name: str, path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    content = tomllib.loads(text)
+    stage = content["stage"][0]
+    about = text.splitlines()[0].removeprefix("#").strip() if text.startswith("#") else ""
+    keys = ("method", "weight_bits", "activation_bits")
+    return {"name": name, **{key: stage[key] for key in keys}, "epochs": content["train"]["epochs"], "about": about}

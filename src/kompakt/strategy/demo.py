@@ -1,0 +1,71 @@
+"""The demonstration: a small network trained from scratch on digits, compressed to 2 bits, checked in the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from .._core.errors import RecipeError
+from .._core.files import atomic_write
+from ..data import Dataset, digits
+from ..train import TrainSettings, train
+from ..zoo import DigitsNet
+from .compress import Progress, run_recipe
+from .job import Compressed
+from .recipe import Recipe, load_recipe
+
+FLOAT_TRAINING = TrainSettings(
+    epochs=20, batch_size=64, optimizer="adam", lr=4e-3, weight_decay=1e-4, distill=0.0, last_stage_epochs=0,
+    evaluate_every=10, bf16=False, compile=False,
+)  # fmt: skip
+
+# Left beside the weights, so that every other command can take the float network from there.
+NET_PY = '''"""The float network of the demonstration, as any network of yours could be given to Kompakt."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from kompakt.zoo import DigitsNet
+
+
+def build():
+    model = DigitsNet()
+    model.load_state_dict(load_file(Path(__file__).parent / "weights.safetensors"))
+    return model.eval()
+'''
+
+
+def run_demo(folder: Path, *, on_progress: Progress = lambda record: None) -> Compressed:
+    """Train, compress, pack, evaluate and report; leaves a run folder with the float network (`net.py`) in it.
+
+    Args:
+        folder: new, empty, or of an earlier demonstration, which is replaced.
+    Raises: RecipeError if something else is in the folder. DataError where scikit-learn is missing.
+    """
+    if folder.exists() and not (folder / "net.py").exists() and any(folder.iterdir()):
+        raise RecipeError(f"{folder}: exists and holds something else; give another --folder")
+    dataset = digits()
+    on_progress({"event": "phase", "phase": "train float"})
+    model = train_float(dataset, folder / "float", on_progress)
+    atomic_write(folder / "weights.safetensors", safetensors.torch.save(model.state_dict()))
+    atomic_write(folder / "net.py", NET_PY.encode())
+    return run_recipe(demo_recipe(folder), folder, on_progress=on_progress)
+
+
+def demo_recipe(folder: Path) -> Recipe:
+    """The built-in recipe `digits-demo` on the network that lies in `folder`."""
+    settings: dict[str, Any] = {"model.source": f"{folder / 'net.py'}:build", "output.folder": str(folder)}
+    return load_recipe("digits-demo", settings)
+
+
+def train_float(dataset: Dataset, folder: Path, on_progress: Progress = lambda record: None) -> nn.Module:
+    """A DigitsNet trained from scratch; the same seed gives the same weights on the same machine."""
+    torch.manual_seed(FLOAT_TRAINING.seed)
+    model = DigitsNet()
+    train(model, dataset, FLOAT_TRAINING, folder, on_progress=on_progress)
+    return model.to(memory_format=torch.contiguous_format).eval()
