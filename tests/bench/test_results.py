@@ -74,11 +74,11 @@ def test_goals_stay_in_the_table(goal: float | None, cell: str) -> None:
 
 
 def test_everything_not_reached_is_listed() -> None:
-    bench = examples.result(examples.row("openvino:int8", 0.5), examples.row("torch:eager", 8.0)).to_dict()
+    bench = examples.result(examples.row("openvino:int8", 0.5), examples.row("onnxruntime:int8", 0.99)).to_dict()
     short = render_results([examples.accuracy()], [bench]).split("## Not reached")[1].split("## Runs")[0]
     assert "w2a2: 0.30 points below the published 90.20 %." in short
     assert "tiny, avx2, threads 1, batch 1: 2.00 times the time of openvino:int8." in short
-    assert "torch:eager" not in short
+    assert "onnxruntime:int8" not in short  # too close to tell apart
 
 
 def test_sizes_and_their_parts() -> None:

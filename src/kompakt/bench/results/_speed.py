@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..result import TELL_APART
 from ._markdown import MISSING, count, table
 from ._records import BenchRecord, BenchRow
 
@@ -29,13 +30,13 @@ def speed_section(record: BenchRecord) -> str:
 
 
 def losses(records: list[BenchRecord]) -> list[str]:
-    """A line per row in which Kompakt took more time than the other engine."""
+    """A line per row in which Kompakt clearly took more time than the other engine."""
     return [
         f"{record.net}, {record.isa}, threads {row.threads}, batch {row.batch}: "
         f"{1 / row.ratio:.2f} times the time of {row.engine}."
         for record in records
         for row in record.rows
-        if row.ratio < 1
+        if row.ratio < 1 - TELL_APART
     ]
 
 
