@@ -2,7 +2,8 @@
 // floats in the one form that Python writes. Text that json.dumps(value, sort_keys=True, separators=(",", ":")) would
 // not have written is refused, so that a document has exactly one form.
 //
-// Memory: 16 bytes per value on top of the text, at most 8 times the text. Depth is capped at 16.
+// Memory: 16 bytes per value, in a vector that grows, on top of the text: at most 24 times the text where every value
+// is one digit, less than the text in a usual manifest. Depth is capped at 16.
 #pragma once
 
 #include <cstddef>

@@ -11,8 +11,9 @@ namespace kompakt {
 // Reads and verifies a whole `model.kpt` (docs/format.md) held in memory.
 //
 // Throws ArtifactError with the kind of the first defect found, or std::bad_alloc; nothing else, whatever the bytes.
-// Memory: a small multiple of `size`; declared sizes are compared with the bytes that are there before anything is
-// allocated. The result refers to nothing in `data`.
+// Memory: declared sizes are compared with the bytes that are there before anything is allocated, so that the cost is
+// bounded by `size`: below 10 times for usual files (a 1-bit code takes a byte), 64 times for the worst (tables of
+// 8-bit planes with one weight per channel). The result refers to nothing in `data`.
 Program read_program(const uint8_t* data, size_t size);
 
 }  // namespace kompakt

@@ -31,7 +31,16 @@ def signed_file(nodes: list[dict[str, Any]], shape: list[int], **sections: bytes
 
 def boundaries() -> list[Boundary]:
     """All of them; none is larger than a few megabytes."""
-    return [*_input_shapes(), *_kernels(), *_products(), *_input_counts(), *_sums(), *_windows()]
+    return [
+        *_input_shapes(),
+        *_kernels(),
+        *_products(),
+        *_input_counts(),
+        *_sums(),
+        *_windows(),
+        *_groups(),
+        *_outputs(),
+    ]
 
 
 def _one(op: str, inputs: int = 1, **attributes: Any) -> list[dict[str, Any]]:
@@ -46,6 +55,7 @@ def _input_shapes() -> Iterator[Boundary]:
         ([0], "shape"),
         ([edge, 8, 8], "OK"),  # input and output: 2^31 elements
         ([edge, 8, 9], "size"),
+        ([edge, 1 << 8, 1], "size"),  # 2^32 elements: 0 in 32 bits
         ([edge, edge, 1 << 16], "size"),  # 2^64 elements: 0 in 64 bits
         ([edge, edge, (1 << 16) + 1], "size"),
         ([edge, edge, edge], "size"),
@@ -119,3 +129,22 @@ def _windows() -> Iterator[Boundary]:
         attributes = {"dilation": [dilation, 1], "padding": [1, 0], "weight": weight}
         file = signed_file(_one("conv2d", **attributes), [1, 3, 3], floats=bytes(16))
         yield Boundary(f"dilation {dilation} of 5", file, (expected,))
+
+
+def _groups() -> Iterator[Boundary]:
+    """Groups divide the inputs, and the outputs too."""
+    for inputs, outputs, expected in ((4, 6, "OK"), (4, 3, "shape"), (3, 6, "shape")):
+        weight = {"kind": "float", "shape": [outputs, inputs // 2, 1, 1]}
+        nodes = _one("conv2d", groups=2, weight=weight)
+        file = signed_file(nodes, [inputs, 1, 1], floats=bytes(4 * outputs * (inputs // 2)))
+        yield Boundary(f"groups 2 of {inputs} to {outputs}", file, (expected,))
+
+
+def _outputs() -> Iterator[Boundary]:
+    """Only float32 leaves a program."""
+    encoding = {"bits": 2, "kind": "affine"}
+    codes = {"encoding": encoding, "in": ["input"], "inv_step": 1.0, "name": "codes", "op": "quantize"}
+    sums = {"in": ["codes"], "name": "sums", "op": "sum_pool"}
+    floats = {"in": ["codes"], "name": "floats", "op": "dequantize", "scale": 1.0}
+    for nodes, expected in (([codes], "node"), ([codes, sums], "node"), ([codes, floats], "OK")):
+        yield Boundary(f"output {nodes[-1]['name']}", signed_file(nodes, [1, 2, 2]), (expected,))
