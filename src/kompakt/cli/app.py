@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from .._core.errors import InputError, KompaktError, QuantizerError, RecipeError
+from .._core.errors import InputError, KompaktError, QuantizerError, RecipeError, nearest
 from .bench import bench
 from .compress import compress
 from .demo import demo
@@ -19,6 +19,7 @@ from .inspect import inspect
 from .lists import methods, recipes
 from .plan import plan
 from .report import report
+from .results import results
 from .run import run
 from .verify import verify
 from .versions import library_version
@@ -28,22 +29,50 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 MISUSE = (RecipeError, QuantizerError, InputError)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """A group that answers a misspelt command with the nearest ones."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise click.UsageError(f"no command {args[0]!r}; {nearest(args[0], self.commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(library_version(), message="kompakt %(version)s")
 def cli() -> None:
     """Compress trained PyTorch networks into small files, and run them without PyTorch.
 
-    Start with `kompakt demo`. Every command has --help with an example, and works offline.
+    Start with `kompakt demo`. Every command works offline and has --help with an example.
 
     \b
-    Exit codes: 0 done, 1 failed or a check did not hold, 2 wrong command line, recipe or input, 130 interrupted.
-    KOMPAKT_DATA   folder with data/ and models/ (default: ../shared)
-    KOMPAKT_ISA    portable, avx2 or avx512: force a level of the engine
-    KOMPAKT_DEBUG  1: show tracebacks
+    Exit codes:    0    done
+                   1    failed, or a check did not hold
+                   2    wrong command line, recipe or input
+                   130  interrupted
+    Environment:   KOMPAKT_DATA   folder with data/ and models/ (default: ../shared)
+                   KOMPAKT_ISA    portable, avx2 or avx512: force a level of the engine
+                   KOMPAKT_DEBUG  1: show tracebacks
     """
 
 
-for _command in (demo, compress, plan, inspect, evaluate, verify, run, bench, report, methods, recipes, doctor):
+for _command in (
+    demo,
+    compress,
+    plan,
+    inspect,
+    evaluate,
+    verify,
+    run,
+    bench,
+    report,
+    results,
+    methods,
+    recipes,
+    doctor,
+):
     cli.add_command(_command)
 
 
@@ -58,6 +87,9 @@ def run_command(arguments: Sequence[str]) -> int:
         return cli.main(list(arguments), prog_name="kompakt", standalone_mode=False) or 0
     try:
         return cli.main(list(arguments), prog_name="kompakt", standalone_mode=False) or 0
+    except click.UsageError as error:
+        more = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
+        return _failed(f"{error.format_message().rstrip('.')}{more}", MISUSED)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -129,13 +129,12 @@ def load_recipe(source: str | Path, settings: dict[str, object] | None = None) -
     if not path.suffix and not path.exists():
         path = builtin_recipes().get(str(source), path)
     if not path.is_file():
-        known = nearest(str(source), builtin_recipes())
-        raise RecipeError(f"{source}: no such recipe file; built-in recipes: {known}")
+        raise RecipeError(f"{source}: neither a recipe file nor a built-in recipe; {nearest(str(source), builtin_recipes())}")
     try:
         raw = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from None
-    return parse_recipe(raw, settings or {}, str(path))
+    return parse_recipe(raw, settings or {}, str(source))
 
 
 def parse_recipe(raw: dict, settings: dict[str, object], where: str = "recipe") -> Recipe:
