@@ -21,9 +21,9 @@ def twin_program(seed: int = 0) -> Program:
     rows[1], directions[1] = (9, 2, -4), -1
     steps = tuple(float(np.float32(step)) for step in np.sort(rng.choice(64, 3, replace=False)) / 8 + 0.1)
 
-    def affine(channels: int) -> dict[str, np.ndarray]:
+    def affine(channels: int, scale: float) -> dict[str, np.ndarray]:
         m, b = rng.standard_normal((2, channels)).astype(np.float32)
-        return {"m": m, "b": b}
+        return {"m": m * np.float32(scale), "b": b}
 
     nodes = (
         Node("quantize", "q", ("input",), {"encoding": Affine(8, signed=True), "inv_step": 16.5}),
@@ -35,7 +35,7 @@ def twin_program(seed: int = 0) -> Program:
             {"encoding": pairs, "thresholds": rows, "directions": directions, "codes": (0, 2, 1, 3)},
         ),
         Node("conv2d", "c2", ("t1",), {"weight": _table(rng, (4, 2, 1, 1)), "groups": 2}),
-        Node("affine", "a2", ("c2",), affine(4)),
+        Node("affine", "a2", ("c2",), affine(4, 1 / 64)),
         Node("dequantize", "d1", ("t1",), {"scale": 0.125}),
         Node("add", "s", ("a2", "d1")),
         Node("clamp", "r", ("s",), {"lo": -1.5, "hi": 6.0}),
@@ -45,12 +45,12 @@ def twin_program(seed: int = 0) -> Program:
         Node("concat", "cat", ("m", "m")),
         Node("shift_pad", "sp", ("cat",), {"stride": 2, "before": 1, "after": 2}),
         Node("sum_pool", "p", ("sp",), {"kernel": (2, 1)}),
-        Node("affine", "a3", ("p",), affine(11)),
+        Node("affine", "a3", ("p",), affine(11, 0.5)),
         Node("conv2d", "cf", ("a3",), {"weight": parts.float_weight(rng, (3, 11, 1, 1))}),
         Node("flatten", "fl", ("cf",)),
         Node("quantize", "q2", ("fl",), {"encoding": Affine(4), "inv_step": 4.0}),
         Node("linear", "l", ("q2",), {"weight": parts.weight(rng, (5, 6), Affine(5, signed=True))}),
-        Node("affine", "out", ("l",), affine(5)),
+        Node("affine", "out", ("l",), affine(5, 0.125)),
     )
     return Program((3, 6, 5), nodes, "out")
 

@@ -1,0 +1,84 @@
+"""The programs behind the golden files of format version 1. Files are never rewritten, so this may change freely."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kompakt.artifact import Node, Program, Weight
+from kompakt.encoding import Affine, Planes, Table
+from support import parts
+from support.programs import resnet_like_program
+from support.twin import twin_program
+
+
+def every_operator() -> Program:
+    """Each operator once."""
+    return twin_program(0)
+
+
+def residual_network() -> Program:
+    """Eight-bit ends, two-bit planes, shortcuts with new channels."""
+    return resnet_like_program(1, widths=(4, 8), size=8)
+
+
+def one_bit_vectors() -> Program:
+    """Signs as weights and activations, thresholds in both directions."""
+    rng = np.random.default_rng(2)
+    signs = Planes(1, np.array([1]))
+    thresholds, directions = parts.threshold_rows(rng, 33, 1, 3.0)
+    rows = rng.standard_normal((2, 4)).astype(np.float32)
+    nodes = (
+        Node("encode", "x", ("input",), {"encoding": signs, "thresholds": (0.0,)}),
+        Node("linear", "l1", ("x",), {"weight": parts.weight(rng, (33, 17), signs)}),
+        Node("threshold", "t1", ("l1",), {"encoding": signs, "thresholds": thresholds, "directions": directions}),
+        Node("linear", "l2", ("t1",), {"weight": parts.weight(rng, (4, 33), signs)}),
+        Node("affine", "out", ("l2",), {"m": rows[0], "b": rows[1]}),
+    )
+    return Program((17,), nodes, "out")
+
+
+def eight_bit_codebooks() -> Program:
+    """Tables and planes of eight bits for weights and activations."""
+    rng = np.random.default_rng(3)
+    levels = np.sort(rng.choice(np.arange(-128, 256), 256, replace=False))
+    book = Table(8, np.roll(levels, 7))
+    order = tuple(np.argsort(np.roll(levels, 7)).tolist())
+    steps = (np.arange(-127, 128) / 32).astype(np.float32).tolist()
+    planes = Planes(8, parts.bounded_basis(rng, 8, 3, -127, 127), "01")
+    row = np.full(3, 2.0**-14, np.float32)
+    nodes = (
+        Node("encode", "x", ("input",), {"encoding": book, "thresholds": steps, "codes": order}),
+        Node("conv2d", "c1", ("x",), {"weight": parts.weight(rng, (3, 2, 2, 2), planes), "stride": (1, 2)}),
+        Node("affine", "a1", ("c1",), {"m": row, "b": row}),
+        Node("flatten", "f", ("a1",)),
+        Node("quantize", "q", ("f",), {"encoding": Affine(8, signed=True), "inv_step": 64.0}),
+        Node("linear", "l", ("q",), {"weight": Weight(*_table_codes(rng, (3, 18)))}),
+        Node("affine", "out", ("l",), {"m": row, "b": row}),
+    )
+    return Program((2, 4, 4), nodes, "out")
+
+
+def float_layers() -> Program:
+    """Layers that are left in float32, with every attribute of their windows."""
+    rng = np.random.default_rng(4)
+    window = {"stride": (2, 1), "padding": (1, 2), "dilation": (2, 1), "groups": 2}
+    nodes = (
+        Node("conv2d", "c1", ("input",), {"weight": parts.float_weight(rng, (4, 1, 3, 2)), **window}),
+        Node("clamp", "r", ("c1",), {"hi": 1.5}),
+        Node("max_pool", "m", ("r",), {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 1)}),
+        Node("concat", "both", ("m", "m")),
+        Node("sum_pool", "p", ("both",), {"kernel": (2, 2), "stride": (1, 1)}),
+        Node("flatten", "f", ("p",)),
+        Node("linear", "out", ("f",), {"weight": parts.float_weight(rng, (5, 64))}),
+    )
+    return Program((2, 7, 6), nodes, "out")
+
+
+def _table_codes(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, Table]:
+    return rng.integers(0, 256, shape).astype(np.uint8), Table(8, rng.integers(-127, 128, (shape[0], 256)))
+
+
+PROGRAMS = {
+    function.__name__: function
+    for function in (every_operator, residual_network, one_bit_vectors, eight_bit_codebooks, float_layers)
+}
