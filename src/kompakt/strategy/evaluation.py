@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from ..data import Dataset
 from ..engine import Engine, run_reference
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from .job import Compressed
 
 REFERENCE_IMAGES = 256  # the reference is slow; it checks bits, not accuracy
+TOLERANCE = 1e-3  # of a logit; docs/numerics.md, "Agreement with the simulation"
 
 
 def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
@@ -37,12 +41,23 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     result["engine"] = {
         "top1": accuracy(executed, test.labels), "images": len(test),
         "argmax_equal_to_fake_quant": int((executed.argmax(1) == simulated.argmax(1)).sum()),
-        "max_abs_logit_difference": float(np.abs(executed - simulated).max()),
+        "max_abs_logit_difference": float(np.abs(executed - simulated).max()), "tolerance": TOLERANCE,
+        "images_within_tolerance": int((np.abs(executed - simulated).max(1) <= TOLERANCE).sum()),
+        "float64_simulation": {
+            "images": len(few), "max_abs_logit_difference": float(np.abs(executed[: len(few)] - exact_logits(job.module, few)).max()),
+        },
         "bit_equal_to_reference": {
             "images": len(few), "values": reference.size, "equal": bool(np.array_equal(reference, executed[: len(few)])),
         },
     }  # fmt: skip
     return result
+
+
+@torch.no_grad()
+def exact_logits(module: nn.Module, x: np.ndarray, batch_size: int = 64) -> np.ndarray:
+    """Outputs of a quantized module computed in float64: what it means, without float32's own rounding."""
+    wide = copy.deepcopy(module).double().eval()
+    return np.concatenate([wide(torch.from_numpy(x[i : i + batch_size]).double()).numpy() for i in range(0, len(x), batch_size)])
 
 
 def engine_logits(engine: Engine, dataset: Dataset, batch_size: int = 250) -> np.ndarray:
