@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 from support.boundaries import signed_file
 from support.drafts import Draft, dump, padded
 from support.twin import twin_bytes
+
+pytestmark = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="the address sanitizer needs an unlimited address space"
+)
 
 # Runs in a fresh process: address space limited to what the process has, plus the allowance; prints what happened.
 VERIFY = """
