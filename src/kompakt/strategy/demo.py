@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +52,12 @@ def run_demo(folder: Path, *, on_progress: Progress = lambda record: None) -> Co
     if folder.exists() and not (folder / "net.py").exists() and any(folder.iterdir()):
         raise RecipeError(f"{folder}: exists and holds something else; give another --folder")
     dataset = digits()
-    on_progress({"event": "phase", "phase": "train float"})
-    model = train_float(dataset, folder / "float", on_progress)
-    atomic_write(folder / "weights.safetensors", safetensors.torch.save(model.state_dict()))
-    atomic_write(folder / "net.py", NET_PY.encode())
-    return run_recipe(demo_recipe(folder), folder, on_progress=on_progress)
+    atomic_write(folder / "net.py", NET_PY.encode())  # first: it marks the folder as ours
+    with _one_thread():
+        on_progress({"event": "phase", "phase": "train float"})
+        model = train_float(dataset, folder / "float", on_progress)
+        atomic_write(folder / "weights.safetensors", safetensors.torch.save(model.state_dict()))
+        return run_recipe(demo_recipe(folder), folder, on_progress=on_progress)
 
 
 def demo_recipe(folder: Path) -> Recipe:
@@ -69,3 +72,14 @@ def train_float(dataset: Dataset, folder: Path, on_progress: Progress = lambda r
     model = DigitsNet()
     train(model, dataset, FLOAT_TRAINING, folder, on_progress=on_progress)
     return model.to(memory_format=torch.contiguous_format).eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Layers this small gain nothing from threads, and threads that wait for each other on busy cores cost a lot."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
