@@ -74,7 +74,7 @@ class Engine:
         Returns: float32 (N, *output_shape), of the kind that came.
         Raises: InputError for another type or shape, or NaN.
         """
-        if type(x) is np.ndarray and x.dtype == np.float32 and x.flags.c_contiguous:
+        if type(x) is np.ndarray and x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned:
             return self._native.run(x)
         if _is_torch(x):
             y = self._native.run(_from_torch(x))
@@ -125,20 +125,20 @@ def _is_torch(x: Any) -> bool:
 
 
 def _from_torch(x: Any) -> np.ndarray:
-    """The tensor's values; its memory where that is contiguous."""
+    """The tensor's values; its memory where that is contiguous and aligned."""
     if x.requires_grad:
         raise InputError("input: the tensor requires a gradient, which the engine cannot give; pass x.detach()")
     if x.device.type != "cpu":
         raise InputError(f"input: expected a tensor on the CPU, got one on {x.device}; pass x.cpu()")
     if str(x.dtype) != "torch.float32":
         raise InputError(f"input: expected a float32 tensor, got {x.dtype}; pass x.float()")
-    return np.ascontiguousarray(x.numpy())
+    return _contiguous(x.numpy())
 
 
 def _contiguous(x: Any) -> np.ndarray:
-    """x, or a copy where its elements do not lie in C order."""
+    """x, or a copy where its elements do not lie in C order or at addresses of floats."""
     if not isinstance(x, np.ndarray):
         raise InputError(f"input: expected a float32 NumPy array or a torch tensor, got {type(x).__name__}")
     if x.dtype != np.float32:
         raise InputError(f"input: expected a float32 array, got {x.dtype}; convert with x.astype(numpy.float32)")
-    return x if x.ndim == 0 else np.ascontiguousarray(x)
+    return x if x.ndim == 0 else np.require(x, requirements=["C_CONTIGUOUS", "ALIGNED"])
