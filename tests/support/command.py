@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORBID_TORCH = "import sys; sys.modules['torch'] = None; from kompakt.cli import main; main()"
+FORBID_TORCH = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, NoTorch())
+from kompakt.cli import main
+main()
+"""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Comparison:
         Args:
             isa: instruction set level.
             prefer: kernel family to take wherever it is legal; empty for the engine's choice.
-        Raises: InputError for a level or family that there is not.
+        Raises: InputError for a level that there is not on this CPU.
         """
         engine = _native.Engine(self.data, threads, isa, prefer)
         found = engine.values(self.x)
@@ -75,7 +75,7 @@ def _differs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype != np.float32:
         return np.asarray(a != b)
     bits = np.ascontiguousarray(a).view(np.uint32) != np.ascontiguousarray(b).view(np.uint32)
-    return bits & ~(np.isnan(a) & np.isnan(b))
+    return np.asarray(bits & ~(np.isnan(a) & np.isnan(b)))
 
 
 def _first(node: str, op: str, found: np.ndarray, expected: np.ndarray) -> Difference:
