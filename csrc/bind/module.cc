@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,7 +33,9 @@ std::string shape_text(const std::string& batch, const std::vector<size_t>& shap
   return text + ")";
 }
 
-void check_shape(const Input& x, const std::vector<size_t>& expected) {
+void check_input(const Input& x, const std::vector<size_t>& expected) {
+  if (reinterpret_cast<uintptr_t>(x.data()) % alignof(float) != 0)
+    throw kompakt::UsageError("input: expected an array at an address that is a multiple of 4; pass a copy");
   bool fits = x.ndim() == expected.size() + 1;
   for (size_t i = 0; fits && i < expected.size(); ++i) fits = x.shape(i + 1) == expected[i];
   if (fits) return;
@@ -51,7 +54,7 @@ nb::object owned_array(std::unique_ptr<T[]> data, const std::vector<size_t>& sha
 }
 
 nb::object run(const kompakt::Engine& engine, const Input& x) {
-  check_shape(x, engine.input_shape());
+  check_input(x, engine.input_shape());
   std::vector<size_t> shape = {x.shape(0)};
   shape.insert(shape.end(), engine.output_shape().begin(), engine.output_shape().end());
   size_t size = 1;
@@ -72,7 +75,7 @@ nb::object as_array(const kompakt::NamedValue& value) {
 }
 
 nb::dict values(const kompakt::Engine& engine, const Input& x) {
-  check_shape(x, engine.input_shape());
+  check_input(x, engine.input_shape());
   std::vector<kompakt::NamedValue> all;
   {
     const nb::gil_scoped_release release;

@@ -93,9 +93,12 @@ struct RowOps {
                      float* y);
   void (*affine_real)(float* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b);
   void (*add)(float* x, size_t n, const float* y);
-  // x += values[code], for codes below 2^bits; (16 values are read where bits <= 4, else 2^bits).
+  // x += values[code], for codes below 2^bits; `values` has 256 entries.
   void (*add_codes)(float* x, size_t n, const uint8_t* code, const float* values, int bits);
   void (*decode)(const uint8_t* code, size_t n, const float* values, int bits, float* x);
+  // The same for affine codes: value = float((code ^ sign) - sign) * scale, with sign = 0 or the sign bit.
+  void (*add_affine_codes)(float* x, size_t n, const uint8_t* code, int32_t sign, float scale);
+  void (*decode_affine)(const uint8_t* code, size_t n, int32_t sign, float scale, float* x);
   void (*clamp)(float* x, size_t n, float lo, float hi);
   // out = map[code], for codes below 2^bits; map has 256 entries. In place is legal.
   void (*map)(const uint8_t* code, size_t n, const uint8_t* map, int bits, uint8_t* out);

@@ -121,10 +121,14 @@ void sum_pool_real(const Stage& stage, const Maps& maps, const Row& row) {
   });
 }
 
+bool is_unsigned(const Encoding& encoding) {
+  return encoding.kind == Encoding::Kind::Affine && !encoding.is_signed;  // level = code
+}
+
 void sum_pool_code(const Stage& stage, const Maps& maps, const Row& row) {
   const Encoding& encoding = stage.types[0].encoding;
   const uint8_t* map = map_of<uint8_t>(maps, stage.inputs[0]) + row.first_channel;
-  const bool is_plain = encoding.kind == Encoding::Kind::Affine && !encoding.is_signed;  // level = code
+  const bool is_plain = is_unsigned(encoding);
   const int16_t* levels = encoding.table.data();
   clear(row, int32_t{0});
   for_window(stage, row, [&](size_t p, size_t source) {
@@ -147,8 +151,20 @@ void max_pool_real(const Stage& stage, const Maps& maps, const Row& row) {
   });
 }
 
+// Levels that ascend with the codes: the largest code wins, and code 0 loses to all.
+void max_pool_plain(const Stage& stage, const Maps& maps, const Row& row) {
+  const uint8_t* map = map_of<uint8_t>(maps, stage.inputs[0]) + row.first_channel;
+  clear(row, uint8_t{0});
+  for_window(stage, row, [&](size_t p, size_t source) {
+    const uint8_t* from = map + source * stage.channels;
+    uint8_t* to = row.code + p * row.pitch;
+    for (size_t c = 0; c < row.channels; ++c) to[c] = from[c] > to[c] ? from[c] : to[c];
+  });
+}
+
 // row.acc holds the best level so far; the first of equals stays.
 void max_pool_code(const Stage& stage, const Maps& maps, const Row& row) {
+  if (is_unsigned(stage.types[0].encoding)) return max_pool_plain(stage, maps, row);
   const uint8_t* map = map_of<uint8_t>(maps, stage.inputs[0]) + row.first_channel;
   const int16_t* levels = stage.types[0].encoding.table.data();
   clear(row, std::numeric_limits<int32_t>::min());

@@ -78,8 +78,7 @@ class Placer {
     for (size_t s = 0; s < end; ++s) {
       for (const int input : plan_.stages[s].inputs) last[static_cast<size_t>(input)] = s;
       for (const Step& step : plan_.stages[s].steps)
-        if (step.kind == Step::Kind::AddReal || step.kind == Step::Kind::AddCode)
-          last[static_cast<size_t>(step.map)] = s;
+        if (step.reads_map()) last[static_cast<size_t>(step.map)] = s;
     }
     last[static_cast<size_t>(storage_of(program_, program_.output))] = end;
     for (size_t s = 0; s < end; ++s) {

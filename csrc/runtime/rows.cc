@@ -65,6 +65,12 @@ void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, cons
         ops.add_codes(row.real + at, count, map + in_map, step.values.data(), step.bits);
       });
     }
+    case Step::Kind::AddAffineCode: {
+      const uint8_t* map = maps.at(step.map);
+      return for_runs(row, step.map_channels, [&](size_t at, size_t in_map, size_t count) {
+        ops.add_affine_codes(row.real + at, count, map + in_map, step.sign, step.scale);
+      });
+    }
     case Step::Kind::Clamp: return ops.clamp(row.real, n, step.lo, step.hi);
     case Step::Kind::Quantize:
       return ops.quantize(row.real, n, step.inv_step, step.lo, step.hi, static_cast<uint8_t>((1 << step.bits) - 1),
@@ -80,6 +86,7 @@ void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, cons
     }
     case Step::Kind::MapCodes: return ops.map(row.code, n, step.codes.data(), step.bits, row.code);
     case Step::Kind::Decode: return ops.decode(row.code, n, step.values.data(), step.bits, row.real);
+    case Step::Kind::DecodeAffine: return ops.decode_affine(row.code, n, step.sign, step.scale, row.real);
     case Step::Kind::StoreAcc: return store(row.acc, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreReal: return store(row.real, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreCode: return store(row.code, maps.at(step.map), row, step.map_channels);

@@ -33,15 +33,17 @@ struct Maps {
 // One elementwise operation, its parameters prepared at load.
 struct Step {
   enum class Kind {
-    AffineAcc, AffineReal, AddReal, AddCode, Clamp, Quantize, Encode, Threshold, MapCodes, Decode,
-    StoreAcc, StoreReal, StoreCode
+    AffineAcc, AffineReal, AddReal, AddCode, AddAffineCode, Clamp, Quantize, Encode, Threshold, MapCodes, Decode,
+    DecodeAffine, StoreAcc, StoreReal, StoreCode
   };
 
   Kind kind;
-  int map = -1;             // AddReal, AddCode: the other operand; Store*: the value
+  int map = -1;             // Add*: the other operand; Store*: the value
   size_t map_channels = 0;  // channels of that map
   int bits = 8;             // of the codes read or made
   float inv_step = 0, lo = 0, hi = 0;
+  int32_t sign = 0;  // *AffineCode, DecodeAffine: sign bit of signed codes
+  float scale = 0;   // of those
   std::vector<float> m{}, b{};             // affine, padded with zeros
   std::vector<float> values{};           // AddCode, Decode: float of every code (256)
   std::vector<float> real_thresholds{};  // Encode
@@ -49,6 +51,7 @@ struct Step {
   std::vector<int32_t> thresholds{};     // (count, pitch) up to 4 bits, (C, count) above; already flipped
   std::array<uint8_t, 256> codes{};    // MapCodes
 
+  bool reads_map() const { return kind == Kind::AddReal || kind == Kind::AddCode || kind == Kind::AddAffineCode; }
   bool is_per_channel() const { return kind == Kind::AffineAcc || kind == Kind::AffineReal || kind == Kind::Threshold; }
 };
 

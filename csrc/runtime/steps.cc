@@ -24,6 +24,17 @@ std::vector<float> decoded(const Encoding& encoding, float scale) {
   return values;
 }
 
+// Codes to floats: by a table, which vectors hold up to 3 bits, or by arithmetic where levels are affine.
+Step make_decoding(Step::Kind by_level, Step::Kind by_table, const Encoding& encoding, float scale) {
+  const bool is_affine = encoding.kind == Encoding::Kind::Affine && encoding.bits >= 4;
+  Step step{is_affine ? by_level : by_table};
+  step.bits = encoding.bits;
+  step.scale = scale;
+  step.sign = encoding.is_signed ? 1 << (encoding.bits - 1) : 0;
+  if (!is_affine) step.values = decoded(encoding, scale);
+  return step;
+}
+
 Step make_affine(const Node& node, const ValueType& input) {
   Step step{input.kind == Kind::Acc ? Step::Kind::AffineAcc : Step::Kind::AffineReal};
   step.m = padded_copy(node.multipliers);
@@ -97,9 +108,7 @@ std::vector<Step> make_steps(const Node& node, const ValueType& input) {
       steps.back().hi = node.hi;
       break;
     case Op::Dequantize:
-      steps.push_back({Step::Kind::Decode});
-      steps.back().bits = input.encoding.bits;
-      steps.back().values = decoded(input.encoding, node.scale);
+      steps.push_back(make_decoding(Step::Kind::DecodeAffine, Step::Kind::Decode, input.encoding, node.scale));
       break;
     case Op::Encode:
       steps.push_back({Step::Kind::Encode});
@@ -124,11 +133,9 @@ Step make_add(int map, const ValueType& type) {
 }
 
 Step make_add_codes(int map, const ValueType& type, float scale) {
-  Step step{Step::Kind::AddCode};
+  Step step = make_decoding(Step::Kind::AddAffineCode, Step::Kind::AddCode, type.encoding, scale);
   step.map = map;
   step.map_channels = type.shape[0];
-  step.bits = type.encoding.bits;
-  step.values = decoded(type.encoding, scale);
   return step;
 }
 

@@ -21,6 +21,10 @@ inline __m256i products(__m256i x, __m256i w, const int8_t*) {
 }
 inline __m256i products(__m256i x, __m256i w, const int16_t*) { return _mm256_madd_epi16(x, w); }
 
+// Additions in place, written as assembly because g++ 12 copies accumulators that live in arrays.
+inline void add_narrow(__m256i& sum, __m256i v) { __asm__("vpaddw %1, %0, %0" : "+x"(sum) : "x"(v)); }
+inline void add_wide(__m256i& sum, __m256i v) { __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(v)); }
+
 // 32-bit sums in registers: P pixels x one block (two vectors).
 template <int P, typename Operand, typename Weight>
 void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
@@ -38,8 +42,8 @@ void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {
       const __m256i x = broadcast_group(a.in + a.pixels[pixel + p] + a.taps[k]);
-      low[p] = _mm256_add_epi32(low[p], products(x, w_low, w));
-      high[p] = _mm256_add_epi32(high[p], products(x, w_high, w));
+      add_wide(low[p], products(x, w_low, w));
+      add_wide(high[p], products(x, w_high, w));
     }
   }
   KOMPAKT_UNROLL
@@ -75,8 +79,8 @@ void dot_tile_narrow(const DotU8& a, size_t block, size_t pixel) {
       KOMPAKT_UNROLL
       for (int p = 0; p < P; ++p) {
         const __m256i x = broadcast_group(window[p] + tap);
-        low[p] = _mm256_add_epi16(low[p], _mm256_maddubs_epi16(x, w_low));
-        high[p] = _mm256_add_epi16(high[p], _mm256_maddubs_epi16(x, w_high));
+        add_narrow(low[p], _mm256_maddubs_epi16(x, w_low));
+        add_narrow(high[p], _mm256_maddubs_epi16(x, w_high));
       }
     }
     KOMPAKT_UNROLL

@@ -48,7 +48,8 @@ void planes_tile(const PlanesArgs& a, size_t block, size_t pixel) {
 void planes(const PlanesArgs& a) {
   for (size_t b = 0; b < a.block_count; ++b) {
     size_t p = 0;
-    for (; p + 6 <= a.pixel_count; p += 6) planes_tile<6>(a, b, p);
+    for (; p + 8 <= a.pixel_count; p += 8) planes_tile<8>(a, b, p);
+    for (; p + 4 <= a.pixel_count; p += 4) planes_tile<4>(a, b, p);
     for (; p + 2 <= a.pixel_count; p += 2) planes_tile<2>(a, b, p);
     for (; p < a.pixel_count; ++p) planes_tile<1>(a, b, p);
   }

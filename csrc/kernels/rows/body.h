@@ -88,6 +88,16 @@ void decode_table(const uint8_t* KOMPAKT_RESTRICT code, size_t n, const float* K
   for (size_t i = 0; i < n; ++i) x[i] = values[code[i]];
 }
 
+void add_affine_codes(float* KOMPAKT_RESTRICT x, size_t n, const uint8_t* KOMPAKT_RESTRICT code, int32_t sign,
+                      float scale) {
+  for (size_t i = 0; i < n; ++i) x[i] += static_cast<float>((code[i] ^ sign) - sign) * scale;
+}
+
+void decode_affine(const uint8_t* KOMPAKT_RESTRICT code, size_t n, int32_t sign, float scale,
+                   float* KOMPAKT_RESTRICT x) {
+  for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>((code[i] ^ sign) - sign) * scale;
+}
+
 void clamp(float* x, size_t n, float lo, float hi) {
   for (size_t i = 0; i < n; ++i) {
     const float v = x[i] > lo ? x[i] : lo;
