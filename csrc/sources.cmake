@@ -27,6 +27,7 @@ set(KOMPAKT_AVX512_SOURCES
 )
 
 set(KOMPAKT_RUNTIME_SOURCES
+  csrc/runtime/border.cc
   csrc/runtime/choice.cc
   csrc/runtime/cpu.cc
   csrc/runtime/dot_layer.cc

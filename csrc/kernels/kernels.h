@@ -40,7 +40,7 @@ struct DotArgs {
 using DotU8 = DotArgs<uint8_t, int8_t>;
 using DotS16 = DotArgs<int16_t, int16_t>;
 
-// acc[p][c] = bias[c] + window_factor[c] * sums[p]
+// acc[p][c] = bias[bias_rows[p]][c] + window_factor[c] * sums[p]
 //             + sum over i, j of weight_factor[i][c] * operand_factor[j] * popcount(weight plane i & operand plane j).
 struct PlanesArgs {
   const uint64_t* operands;  // (pixels, operand_planes, words)
@@ -54,7 +54,8 @@ struct PlanesArgs {
   size_t words;
   const int32_t* weight_factor;  // (blocks, weight_planes, 16)
   const int32_t* window_factor;  // (blocks, 16)
-  const int32_t* bias;       // (blocks, 16)
+  const int32_t* bias;       // rows of (blocks, 16)
+  const size_t* bias_rows;   // (pixels,): offset of every pixel's row
   int32_t* out;              // (pixels, pitch)
   size_t pitch;
 };
@@ -112,8 +113,9 @@ struct KernelSet {
   void (*dot_u8)(const DotU8& args);
   void (*dot_s16)(const DotS16& args);
   void (*planes)(const PlanesArgs& args);
-  // sums[p] = constant + sum over j of operand_factor[j] * popcount(operand plane j), modulo 2^32.
-  void (*plane_sums)(const PlanesArgs& args, uint32_t constant, int32_t* sums);
+  // sums[p] = sum over j of operand_factor[j] * popcount(operand plane j), modulo 2^32; of every plane's last word only
+  // the bits in `last_mask` count.
+  void (*plane_sums)(const PlanesArgs& args, uint64_t last_mask, int32_t* sums);
   void (*real)(const RealArgs& args);
   // Depthwise: lane c of the block reads in[pixel + tap + c]; one block per call.
   void (*real_depthwise)(const RealArgs& args);

@@ -25,7 +25,7 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
     case Family::DotS16: return is_real ? "input is f32" : "";
     case Family::Planes:
       if (is_real) return "input is f32";
-      return is_planar(spec) ? "" : "no bit planes with 0 as padding";
+      return is_planar(spec) ? "" : "a table has no bit planes";
     case Family::DotU8:
       if (is_real) return "input is f32";
       if (!fits_bytes(spec)) return "levels exceed a byte";

@@ -72,7 +72,7 @@ std::unique_ptr<Layer> make_real(const LayerSpec& spec, const KernelSet& kernels
 size_t narrow_sums(const LayerSpec& spec);
 // Whether level + offset fits a byte for every level of the input.
 bool fits_bytes(const LayerSpec& spec);
-// Whether both sides are weighted bit planes, with level 0 as padding where there is any.
+// Whether levels of both sides are weighted sums of bits.
 bool is_planar(const LayerSpec& spec);
 
 // Blocks of 16 neighbouring channels, across groups; or blocks that end where a group ends.

@@ -1,9 +1,11 @@
 // Layers on bit planes: sum over k of W[k] * X[k] with W = sum_i f_i u_i + f_0 and X = sum_j g_j a_j + g_0, where u_i
 // and a_j are bits. Expanding gives AND + popcount per pair of planes, a term f_0 * (window sum of X), and, where
-// g_0 != 0 (operand digits +-1, only without padding), g_0 * sum_k W[k] per output channel.
+// g_0 != 0 (operand digits +-1), g_0 * sum_k (W[k] - f_0) per output channel. Padding has zero bits and must count as
+// level 0, so the terms with g_0 sum only over positions inside the map, which depend on the pixel's place.
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/border.h"
 #include "runtime/layer.h"
 
 namespace kompakt {
@@ -33,7 +35,11 @@ BitFactors bit_factors(const Encoding& encoding, size_t grain) {
 class PlanesLayer final : public Layer {
  public:
   PlanesLayer(const LayerSpec& spec, const KernelSet& kernels)
-      : Layer(spec.window, blocks_per_group(spec.window)), kernel_(kernels.planes), sums_(kernels.plane_sums), pack_(kernels.rows.pack) {
+      : Layer(spec.window, blocks_per_group(spec.window)),
+        kernel_(kernels.planes),
+        sums_(kernels.plane_sums),
+        pack_(kernels.rows.pack),
+        border_(spec.window) {
     frame_elements(window_);
     const BitFactors operand = bit_factors(spec.input.encoding, 0);
     operand_factors_ = operand.factors;
@@ -47,6 +53,7 @@ class PlanesLayer final : public Layer {
     set_segments();
     pack_weights(spec);
     pack_factors(spec);
+    pack_biases(spec);
   }
 
   size_t frame_bytes(size_t images) const override { return images * pitch_.image + kSlack; }
@@ -66,19 +73,24 @@ class PlanesLayer final : public Layer {
   }
 
   void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const override {
-    size_t offsets[kTilePixels];
+    size_t offsets[kTilePixels], classes[kTilePixels];
     window_offsets(window_, pitch_, tile.first_pixel, tile.pixels, offsets);
+    classes_of(tile, classes);
     const size_t per_group = blocks_.size() / window_.groups;
     const size_t end = tile.first_block + tile.blocks;
     PlanesArgs args{};
     auto* words = reinterpret_cast<uint64_t*>(scratch);
     auto* sums = reinterpret_cast<int32_t*>(words + tile.pixels * operand_factors_.size() * words_ + 1);
+    size_t bias_rows[kTilePixels];
+    for (size_t p = 0; p < tile.pixels; ++p) bias_rows[p] = classes[p] * blocks_.size() * kLanes;
     fill_common(args, tile.pixels, words, sums, pitch);
+    args.bias_rows = bias_rows;
     for (size_t b = tile.first_block; b < end; b += args.block_count) {
       const size_t group = b / per_group;
       args.block_count = std::min(end, (group + 1) * per_group) - b;
       gather(operands + group * operand_factors_.size() * plane_bytes_, offsets, tile.pixels, words);
-      sums_(args, window_constant_, sums);
+      sums_(args, last_mask_, sums);
+      if (operand_constant_ != 0) add_constants(classes, tile.pixels, sums);
       args.weights = weights_.data() + b * weight_planes_ * words_ * kLanes;
       args.weight_factor = weight_factors_.data() + b * weight_planes_ * kLanes;
       args.window_factor = window_factors_.data() + b * kLanes;
@@ -99,8 +111,8 @@ class PlanesLayer final : public Layer {
     for (size_t kh = 0; kh < window_.kernel_h; ++kh)
       for (size_t kw = 0; kw < (whole_rows ? 1 : window_.kernel_w); ++kw)
         segments_.push_back(kh * window_.dilation_h * pitch_.row + kw * window_.dilation_w * pitch_.column);
-    const size_t used = window_.taps() * group_bytes_ % 8;
-    last_mask_ = used == 0 ? ~uint64_t{0} : (uint64_t{1} << (8 * used)) - 1;
+    const size_t used = (window_.taps() * group_bytes_ + 7) % 8 + 1;  // bytes of the last word
+    last_mask_ = ~uint64_t{0} >> (64 - 8 * used);
   }
 
   void prepare_plane(const uint8_t* map, int plane, uint8_t* frame) const {
@@ -121,7 +133,8 @@ class PlanesLayer final : public Layer {
         gather_window(frame + j * plane_bytes_ + offsets[p], words);
   }
 
-  // Copies 8 bytes at a time; what is written too far is overwritten by the next segment or masked at the end.
+  // Copies 8 bytes at a time; what is written too far is overwritten by the next segment. Bytes behind the last one
+  // stay: they meet zero weights, and window sums mask them (masking here would wait for overlapping stores).
   // Both sides have room for 8 bytes more.
   void gather_window(const uint8_t* window, uint64_t* words) const {
     auto* to = reinterpret_cast<uint8_t*>(words);
@@ -129,7 +142,6 @@ class PlanesLayer final : public Layer {
       for (size_t done = 0; done < segment_bytes_; done += 8) std::memcpy(to + done, window + segment + done, 8);
       to += segment_bytes_;
     }
-    words[words_ - 1] &= last_mask_;
   }
 
   void pack_weights(const LayerSpec& spec) {
@@ -153,22 +165,72 @@ class PlanesLayer final : public Layer {
   void pack_factors(const LayerSpec& spec) {
     weight_factors_.assign(blocks_.size() * weight_planes_ * kLanes, 0);
     window_factors_.assign(blocks_.size() * kLanes, 0);
-    bias_.assign(blocks_.size() * kLanes, 0);
-    window_constant_ = operand_constant_ * static_cast<uint32_t>(spec.per_channel());
     for (size_t b = 0; b < blocks_.size(); ++b) {
       for (size_t lane = 0; lane < blocks_[b].lanes; ++lane) {
-        const size_t channel = blocks_[b].channel + lane;
-        const BitFactors weight = bit_factors(spec.weight.encoding, spec.weight.encoding.grains == 1 ? 0 : channel);
+        const BitFactors weight = weight_factors_of(spec, blocks_[b].channel + lane);
         for (size_t i = 0; i < weight_planes_; ++i)
           weight_factors_[(b * weight_planes_ + i) * kLanes + lane] = weight.factors[i];
         window_factors_[b * kLanes + lane] = weight.constant;
-        // The bits' part of sum(W) times the operand constant; the constant's part is in the window sum.
-        uint32_t sum = 0;
-        for (size_t at = 0; at < spec.per_channel(); ++at)
-          sum += static_cast<uint32_t>(spec.level(channel, at) - weight.constant);
-        bias_[b * kLanes + lane] = static_cast<int32_t>(operand_constant_ * sum);
       }
     }
+  }
+
+  static BitFactors weight_factors_of(const LayerSpec& spec, size_t channel) {
+    return bit_factors(spec.weight.encoding, spec.weight.encoding.grains == 1 ? 0 : channel);
+  }
+
+  // Classes of border pixels matter only where padding bits would not mean level 0.
+  size_t class_count() const { return operand_constant_ == 0 ? 1 : border_.classes(); }
+
+  void classes_of(const Tile& tile, size_t* classes) const {
+    if (operand_constant_ == 0)
+      std::fill_n(classes, tile.pixels, size_t{0});
+    else
+      border_.classes_of(tile.first_pixel, tile.pixels, classes);
+  }
+
+  // g_0 * number of products inside the map.
+  void add_constants(const size_t* classes, size_t pixels, int32_t* sums) const {
+    for (size_t p = 0; p < pixels; ++p) {
+      const size_t inside = border_.rows(classes[p]).size() * border_.columns(classes[p]).size();
+      const auto count = static_cast<uint32_t>(inside * window_.group_inputs());
+      sums[p] = static_cast<int32_t>(static_cast<uint32_t>(sums[p]) + operand_constant_ * count);
+    }
+  }
+
+  // (classes, blocks, 16): g_0 * sum of W - f_0 over the positions inside.
+  void pack_biases(const LayerSpec& spec) {
+    bias_.assign(class_count() * blocks_.size() * kLanes, 0);
+    if (operand_constant_ == 0) return;
+    for (size_t b = 0; b < blocks_.size(); ++b) {
+      for (size_t lane = 0; lane < blocks_[b].lanes; ++lane) {
+        const std::vector<uint32_t> area = summed_area(spec, blocks_[b].channel + lane);
+        for (size_t c = 0; c < class_count(); ++c)
+          bias_[(c * blocks_.size() + b) * kLanes + lane] = static_cast<int32_t>(operand_constant_ * inside(area, c));
+      }
+    }
+  }
+
+  // (kernel_h + 1, kernel_w + 1): sums of a channel's W - f_0 over all positions above and left.
+  std::vector<uint32_t> summed_area(const LayerSpec& spec, size_t channel) const {
+    const size_t pitch = window_.kernel_w + 1;
+    const int32_t constant = weight_factors_of(spec, channel).constant;
+    std::vector<uint32_t> area((window_.kernel_h + 1) * pitch, 0);
+    for (size_t kh = 0; kh < window_.kernel_h; ++kh)
+      for (size_t kw = 0; kw < window_.kernel_w; ++kw) {
+        uint32_t sum = area[kh * pitch + kw + 1] + area[(kh + 1) * pitch + kw] - area[kh * pitch + kw];
+        for (size_t i = 0; i < window_.group_inputs(); ++i)
+          sum += static_cast<uint32_t>(spec.level(channel, i * window_.taps() + kh * window_.kernel_w + kw) - constant);
+        area[(kh + 1) * pitch + kw + 1] = sum;
+      }
+    return area;
+  }
+
+  uint32_t inside(const std::vector<uint32_t>& area, size_t index) const {
+    const size_t pitch = window_.kernel_w + 1;
+    const TapRange rows = border_.rows(index), columns = border_.columns(index);
+    return area[rows.last * pitch + columns.last] - area[rows.first * pitch + columns.last] -
+           area[rows.last * pitch + columns.first] + area[rows.first * pitch + columns.first];
   }
 
   void fill_common(PlanesArgs& args, size_t pixels, const uint64_t* words, const int32_t* sums, size_t pitch) const {
@@ -183,12 +245,13 @@ class PlanesLayer final : public Layer {
   }
 
   void (*kernel_)(const PlanesArgs&);
-  void (*sums_)(const PlanesArgs&, uint32_t, int32_t*);
+  void (*sums_)(const PlanesArgs&, uint64_t, int32_t*);
   void (*pack_)(const uint8_t*, size_t, int, uint8_t*);
+  Border border_;
   std::vector<int32_t> operand_factors_;
-  uint32_t operand_constant_ = 0, window_constant_ = 0;  // modulo 2^32, as all sums
+  uint32_t operand_constant_ = 0;  // g_0, modulo 2^32 as all sums
   size_t group_bytes_ = 0, plane_bytes_ = 0, words_ = 0, weight_planes_ = 0, segment_bytes_ = 0;
-  uint64_t last_mask_ = 0;
+  uint64_t last_mask_ = 0;  // bytes of a window's last word that are in use
   Pitch pitch_;
   std::vector<size_t> segments_;
   std::vector<uint64_t> weights_;
@@ -198,9 +261,7 @@ class PlanesLayer final : public Layer {
 }  // namespace
 
 bool is_planar(const LayerSpec& spec) {
-  const Encoding& input = spec.input.encoding;
-  if (input.kind == Encoding::Kind::Table || spec.weight.encoding.kind == Encoding::Kind::Table) return false;
-  return !spec.window.is_padded() || input.level(0, 0) == 0;
+  return spec.input.encoding.kind != Encoding::Kind::Table && spec.weight.encoding.kind != Encoding::Kind::Table;
 }
 
 std::unique_ptr<Layer> make_planes(const LayerSpec& spec, const KernelSet& kernels) {

@@ -92,6 +92,9 @@ def test_windows(window: dict[str, tuple[int, int]]) -> None:
     x = _inputs((9, 8, 7), 3, 2.0)
     weight = parts.weight(rng, (21, 9, 3, 3), TWO_BIT)
     assert_equal_to_reference(layer_program(weight, (9, 8, 7), Affine(3), **window), x)
+    # Digits +-1: padding has no code of its own.
+    pm = Planes(3, np.array([4, 2, 1], np.int16), "pm")
+    assert_equal_to_reference(layer_program(weight, (9, 8, 7), pm, **window), x)
     assert_equal_to_reference(layer_program(parts.float_weight(rng, (21, 9, 3, 3)), (9, 8, 7), None, **window), x)
 
 

@@ -48,12 +48,12 @@ inline __m128i load_128(const int32_t* at) { return _mm_loadu_si128(reinterpret_
 template <int P>
 void planes_tile(const PlanesArgs& a, size_t block, size_t quarter, size_t pixel) {
   const size_t lane = block * kLanes + quarter * 4;
-  const __m128i bias = load_128(a.bias + lane);
   const __m128i window_factor = load_128(a.window_factor + lane);
   __m128i sum[P];
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p)
-    sum[p] = _mm_add_epi32(bias, _mm_mullo_epi32(window_factor, _mm_set1_epi32(a.sums[pixel + p])));
+    sum[p] = _mm_add_epi32(load_128(a.bias + a.bias_rows[pixel + p] + lane),
+                           _mm_mullo_epi32(window_factor, _mm_set1_epi32(a.sums[pixel + p])));
   const size_t stride = a.operand_planes * a.words;
   for (size_t i = 0; i < a.weight_planes; ++i) {
     const size_t plane = block * a.weight_planes + i;

@@ -9,12 +9,12 @@ inline __m512i narrow_counts(__m512i low, __m512i high) {
 
 template <int P>
 void planes_tile(const PlanesArgs& a, size_t block, size_t pixel) {
-  const __m512i bias = _mm512_loadu_si512(a.bias + block * kLanes);
   const __m512i window_factor = _mm512_loadu_si512(a.window_factor + block * kLanes);
   __m512i sum[P];
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p)
-    sum[p] = _mm512_add_epi32(bias, _mm512_mullo_epi32(window_factor, _mm512_set1_epi32(a.sums[pixel + p])));
+    sum[p] = _mm512_add_epi32(_mm512_loadu_si512(a.bias + a.bias_rows[pixel + p] + block * kLanes),
+                              _mm512_mullo_epi32(window_factor, _mm512_set1_epi32(a.sums[pixel + p])));
   for (size_t i = 0; i < a.weight_planes; ++i) {
     const size_t plane = block * a.weight_planes + i;
     const __m512i weight_factor = _mm512_loadu_si512(a.weight_factor + plane * kLanes);

@@ -3,9 +3,10 @@
 
 void planes_block(const PlanesArgs& a, size_t block, size_t pixel) {
   const size_t first = block * kLanes;
+  const int32_t* bias = a.bias + a.bias_rows[pixel] + first;
   uint32_t sum[kLanes];
   for (size_t c = 0; c < kLanes; ++c)
-    sum[c] = static_cast<uint32_t>(a.bias[first + c]) +
+    sum[c] = static_cast<uint32_t>(bias[c]) +
              static_cast<uint32_t>(a.window_factor[first + c]) * static_cast<uint32_t>(a.sums[pixel]);
   for (size_t i = 0; i < a.weight_planes; ++i) {
     const size_t plane = block * a.weight_planes + i;
