@@ -62,7 +62,8 @@ def test_same_job_gives_the_same_bytes(small: kp.Compressed, data: Dataset) -> N
 
 def test_report_and_summary(small: kp.Compressed, tmp_path) -> None:
     page = small.report(tmp_path / "report.html").read_text()
-    assert "<svg" in page and "features.0" in page
+    assert "<svg" in page
+    assert "features.0" in page
     assert str(small.result["file_bytes"]) in small.summary().replace(" ", "").replace(",", "")
 
 
@@ -121,7 +122,9 @@ def test_bad_data_is_refused(given: object, word: str) -> None:
 
 
 def test_recipe_that_changes_nothing_is_an_error(data: Dataset) -> None:
-    recipe = small_recipe(**{"stage.weight_bits": "float", "stage.activation_bits": "float", "stage.first_last": "float"})
+    recipe = small_recipe(
+        **{"stage.weight_bits": "float", "stage.activation_bits": "float", "stage.first_last": "float"}
+    )
     with pytest.raises(kp.RecipeError, match="changes no layer"):
         kp.compress(DigitsNet(8), recipe, data=data)
 
@@ -136,7 +139,12 @@ def test_ends_and_stored_values_may_stay_float(data: Dataset, ends: object, resi
 
 
 def test_recipe_text_reads_back(tmp_path) -> None:
-    recipe = small_recipe(**{"stage.override": [{"layers": "features.*", "weight_bits": 4}], "published": {"value": 1.5, "source": 'a "b"'}})
+    recipe = small_recipe(
+        **{
+            "stage.override": [{"layers": "features.*", "weight_bits": 4}],
+            "published": {"value": 1.5, "source": 'a "b"'},
+        }
+    )
     (tmp_path / "r.toml").write_text(recipe_toml(recipe))
     assert kp.load_recipe(tmp_path / "r.toml") == recipe
 
@@ -149,13 +157,45 @@ def test_run_folder_is_complete(tmp_path, monkeypatch) -> None:
     run_recipe(recipe, tmp_path / "run", smoke=True, on_progress=seen.append)
     folder = tmp_path / "run" / "smoke"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"recipe.toml", "metrics.jsonl", "checkpoint.pt", "model.kpt", "report.html", "env.json", "result.json"}
+    assert names == {
+        "recipe.toml",
+        "metrics.jsonl",
+        "checkpoint.pt",
+        "model.kpt",
+        "report.html",
+        "env.json",
+        "result.json",
+    }
     result = json.loads((folder / "result.json").read_text())
-    assert result["engine"]["images"] == 256 and result["file_bytes"] == (folder / "model.kpt").stat().st_size
+    assert result["engine"]["images"] == 256
+    assert result["file_bytes"] == (folder / "model.kpt").stat().st_size
     assert [s["phase"] for s in seen if s["event"] == "phase"] == ["load", "prepare", "train", "pack", "evaluate"]
 
 
 def test_normalisation_of_data_is_float_exact() -> None:
     images = np.arange(2 * 1 * 2 * 2, dtype=np.uint8).reshape(2, 1, 2, 2)
-    data = Dataset("x", Split(images, np.zeros(2, np.int64)), Split(images, np.zeros(2, np.int64)), (0.5,), (0.25,), scale=0.5)
+    data = Dataset(
+        "x", Split(images, np.zeros(2, np.int64)), Split(images, np.zeros(2, np.int64)), (0.5,), (0.25,), scale=0.5
+    )
     assert np.array_equal(data.normalise(images), (images * 0.5 - 0.5) / 0.25)
+
+
+def test_a_run_starts_from_another(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mynet.py").write_text("from kompakt.zoo import DigitsNet\n\n\ndef build():\n    return DigitsNet(8)\n")
+    (tmp_path / "wider.py").write_text("from kompakt.zoo import DigitsNet\n\n\ndef build():\n    return DigitsNet(9)\n")
+    first = small_recipe(**{"model.source": "mynet.py:build", "data.source": "digits"})
+    trained = run_recipe(first, tmp_path / "first")
+    settings = {"model.source": "mynet.py:build", "model.start": "first", "data.source": "digits", "train.epochs": 0}
+    again = run_recipe(small_recipe(**settings), tmp_path / "again")
+    assert np.array_equal(again.engine().run(IMAGES), trained.engine().run(IMAGES))
+    ends = run_recipe(small_recipe(**settings, **{"stage.first_last": "float"}), tmp_path / "ends")
+    name = "features.3.parametrizations.weight.original"
+    assert torch.equal(ends.job.module.state_dict()[name], trained.job.module.state_dict()[name])
+    assert ends.result["engine"]["top1"] == pytest.approx(trained.result["engine"]["top1"], abs=5)
+    for changes, word in (({"model.start": "nowhere"}, "no checkpoint"), ({"model.source": "wider.py:build"}, "does not fit")):
+        with pytest.raises(kp.RecipeError, match=word):
+            run_recipe(small_recipe(**{**settings, **changes}), tmp_path / "bad")
+
+
+IMAGES = np.random.default_rng(0).standard_normal((5, 1, 8, 8)).astype(np.float32)

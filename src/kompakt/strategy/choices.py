@@ -11,7 +11,7 @@ EDGE_METHOD = "lsq"  # first and last layers and stored values: plain uniform
 
 
 def layer_choices(stage: QuantizeStage, layers: list[str]) -> dict[str, LayerChoice]:
-    """Choice of every layer (names in network order): the stage's method inside, `first_last` at both ends, then overrides.
+    """Choice of every layer (names in network order): the stage's method, `first_last` at both ends, then overrides.
 
     Weight-only stages (`activation_bits = "float"`) leave the activations of the end layers in float, too.
     """

@@ -21,6 +21,7 @@ from .job import Compressed, Job, prepare
 from .recipe import Recipe, load_recipe
 from .runfolder import save_run
 from .sources import ModelSource, example_input, load_data, load_model
+from .start import start_from
 
 Progress = Callable[[dict[str, Any]], None]
 SMOKE_BATCHES = 2
@@ -81,6 +82,8 @@ def _run(
     calibration = dataset.normalise(dataset.train.images[: recipe.data.calibration])
     example = example_input(source, dataset, input_shape)
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration))
+    if recipe.model.start:
+        start_from(job.module, recipe.model.start)
     seconds = _train(job, dataset, folder, resume, on_progress)
     on_progress({"event": "phase", "phase": "pack"})
     small = job.finish({"data_sha256": dataset.digest()})

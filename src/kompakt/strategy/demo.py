@@ -15,6 +15,7 @@ from .._core.errors import RecipeError
 from .._core.files import atomic_write
 from ..data import Dataset, digits
 from ..train import TrainSettings, train
+from ..train.loop import in_memory_format
 from ..zoo import DigitsNet
 from .compress import Progress, run_recipe
 from .job import Compressed
@@ -71,7 +72,7 @@ def train_float(dataset: Dataset, folder: Path, on_progress: Progress = lambda r
     torch.manual_seed(FLOAT_TRAINING.seed)
     model = DigitsNet()
     train(model, dataset, FLOAT_TRAINING, folder, on_progress=on_progress)
-    return model.to(memory_format=torch.contiguous_format).eval()
+    return in_memory_format(model, torch.contiguous_format).eval()
 
 
 @contextmanager

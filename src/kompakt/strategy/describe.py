@@ -10,7 +10,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from ..artifact import Program
-from ..graph import Graph
+from ..graph import Graph, operand
 from ..measure import layer_costs
 from ..quant import ActivationSlot
 from .recipe import Recipe
@@ -25,14 +25,20 @@ def describe(recipe: Recipe, original: Graph, graph: Graph, program: Program) ->
     costs = {cost.name: cost for cost in layer_costs(program)}
     layers = [_layer(graph, node, costs[str(node.target)]) for node in graph.layers()]
     parameters = sum(p.numel() for p in original.module.parameters())
+    macs = sum(layer["macs"] for layer in layers)
+    skipped = [layer["name"] for layer in layers if layer["weight_bits"] == FLOAT_BITS]
     return {
         "name": recipe.name, "model": recipe.model.source, "dataset": recipe.data.source, "method": stage.method,
-        "recipe": recipe.model_dump(exclude_defaults=True), "protocol": recipe.protocol, "seed": recipe.seed, "epochs": recipe.train.epochs,
-        "bits": {"weights": stage.weight_bits, "activations": stage.activation_bits, "first_last": stage.first_last, "residual": stage.residual_bits},
-        "float": {"params": parameters, "bytes": state_bytes(original.module), "macs": sum(layer["macs"] for layer in layers)},
-        "macs": sum(layer["macs"] for layer in layers), "bops": sum(layer["bops"] for layer in layers), "layers": layers,
-        "skipped": [{"name": l["name"], "reason": "the recipe leaves its weights in float"} for l in layers if l["weight_bits"] == FLOAT_BITS],
-        "published": recipe.published.model_dump() if recipe.published else None,
+        "recipe": recipe.model_dump(exclude_defaults=True), "protocol": recipe.protocol, "seed": recipe.seed,
+        "epochs": recipe.train.epochs,
+        "bits": {
+            "weights": stage.weight_bits, "activations": stage.activation_bits, "first_last": stage.first_last,
+            "residual": stage.residual_bits,
+        },
+        "float": {"params": parameters, "bytes": state_bytes(original.module), "macs": macs},
+        "macs": macs, "bops": sum(layer["bops"] for layer in layers), "layers": layers,
+        "skipped": [{"name": name, "reason": "the recipe leaves its weights in float"} for name in skipped],
+        "goal_top1": recipe.goal_top1, "published": recipe.published.model_dump() if recipe.published else None,
     }  # fmt: skip
 
 
@@ -53,16 +59,17 @@ def _layer(graph: Graph, node: fx.Node, cost: Any) -> dict[str, Any]:
         "macs": cost.macs, "bops": cost.bops, "weight_bits": cost.weight_bits, "activation_bits": cost.activation_bits,
         "packed_bytes": cost.weight_bytes, "float_bytes": layer.weight.numel() * 4, "method": "float",
     }  # fmt: skip
-    original = layer.weight.detach() if not parametrize.is_parametrized(layer, "weight") else layer.parametrizations.weight.original.detach()
+    is_quantized = parametrize.is_parametrized(layer, "weight")
+    original = (layer.parametrizations.weight.original if is_quantized else layer.weight).detach()
     counts, edges = np.histogram(original.numpy(), bins=HISTOGRAM_BINS)
     record["histogram"] = {"edges": [_short(e) for e in edges], "counts": counts.tolist()}
-    if parametrize.is_parametrized(layer, "weight"):
+    if is_quantized:
         record |= _weight_quantizer(layer, original.numpy())
     record["activation_method"] = _activation_method(graph, node)
     return record
 
 
-def _weight_quantizer(layer: nn.Module, original: np.ndarray) -> dict[str, Any]:
+def _weight_quantizer(layer: Any, original: np.ndarray) -> dict[str, Any]:
     slot = layer.parametrizations.weight[0]
     quantizer = slot.quantizer
     encoding, scale = quantizer.encoding()
@@ -78,8 +85,8 @@ def _weight_quantizer(layer: nn.Module, original: np.ndarray) -> dict[str, Any]:
 
 
 def _activation_method(graph: Graph, node: fx.Node) -> str:
-    source = node.args[0]
+    source = operand(node)
     while source.op != "placeholder" and graph.kind(source).op in ("max_pool", "flatten", "shift_pad"):
-        source = source.args[0]
+        source = operand(source)
     module = graph.submodule(source) if source.op == "call_module" else None
     return module.method if isinstance(module, ActivationSlot) else "float"

@@ -41,8 +41,9 @@ def environment(data_hash: str | None, seed: int) -> dict[str, Any]:
     """Content of `env.json`."""
     return {
         "kompakt": library_version(), "python": platform.python_version(), "torch": str(torch.__version__),
-        "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name() or platform.machine(), "threads": torch.get_num_threads(),
-        "device": "cuda" if torch.cuda.is_available() else "cpu", "commit": commit(), "seed": seed, "data_sha256": data_hash,
+        "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name() or platform.machine(),
+        "threads": torch.get_num_threads(), "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "commit": commit(), "seed": seed, "data_sha256": data_hash,
     }  # fmt: skip
 
 
@@ -60,5 +61,6 @@ def commit() -> str | None:
     here = Path(__file__).resolve().parents[3]
     if not (here / ".git").exists():
         return None
-    answer = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    answer = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     return answer.stdout.strip() or None

@@ -44,10 +44,12 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
         "max_abs_logit_difference": float(np.abs(executed - simulated).max()), "tolerance": TOLERANCE,
         "images_within_tolerance": int((np.abs(executed - simulated).max(1) <= TOLERANCE).sum()),
         "float64_simulation": {
-            "images": len(few), "max_abs_logit_difference": float(np.abs(executed[: len(few)] - exact_logits(job.module, few)).max()),
+            "images": len(few),
+            "max_abs_logit_difference": float(np.abs(executed[: len(few)] - exact_logits(job.module, few)).max()),
         },
         "bit_equal_to_reference": {
-            "images": len(few), "values": reference.size, "equal": bool(np.array_equal(reference, executed[: len(few)])),
+            "images": len(few), "values": reference.size,
+            "equal": bool(np.array_equal(reference, executed[: len(few)])),
         },
     }  # fmt: skip
     return result
@@ -57,7 +59,8 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
 def exact_logits(module: nn.Module, x: np.ndarray, batch_size: int = 64) -> np.ndarray:
     """Outputs of a quantized module computed in float64: what it means, without float32's own rounding."""
     wide = copy.deepcopy(module).double().eval()
-    return np.concatenate([wide(torch.from_numpy(x[i : i + batch_size]).double()).numpy() for i in range(0, len(x), batch_size)])
+    batches = torch.split(torch.from_numpy(x).double(), batch_size)
+    return np.concatenate([wide(batch).numpy() for batch in batches])
 
 
 def engine_logits(engine: Engine, dataset: Dataset, batch_size: int = 250) -> np.ndarray:

@@ -53,7 +53,7 @@ class Job:
             quantizer.rule.after_step()
 
     def last_stage(self) -> None:
-        """Before the last epochs: from now on the forward pass uses the whole integer levels that the file will hold."""
+        """Before the last epochs: from now on the forward pass uses the integer levels that the file will hold."""
         for quantizer in quantizers(self.graph):
             quantizer.rule.finish()
 
@@ -62,7 +62,7 @@ class Job:
 
         `metadata` (text and numbers) goes into the file beside versions, seed and recipe.
 
-        Raises: ArtifactError if the network is not legal to store (an accumulator could overflow, a value is not finite).
+        Raises: ArtifactError if the network is not legal to store (a sum could overflow, a value is not finite).
         """
         self.last_stage()
         self.module.eval()
@@ -89,7 +89,7 @@ def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration
 
 
 def quantized_graph(original: Graph, recipe: Recipe) -> Graph:
-    """The graph with (not yet calibrated) slots where the recipe wants them. Raises: RecipeError if it changes no layer."""
+    """The graph with slots, not yet calibrated, as the recipe wants. Raises: RecipeError if it changes no layer."""
     stage = recipe.stage[0]
     choices = layer_choices(stage, [str(node.target) for node in original.layers()])
     if not any(choice.weight or choice.activation for choice in choices.values()):
@@ -134,4 +134,4 @@ class Compressed:
             return write_report(folder, path)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self.engine().run(x)
+        return np.asarray(self.engine().run(x))

@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,16 +22,23 @@ class Strict(BaseModel):
 
 
 class Model(Strict):
-    """`zoo:NAME` (a pretrained network), `FILE.py:FUNCTION` (returns a module), or `given` (handed over in Python)."""
+    """`zoo:NAME` (a pretrained network), `FILE.py:FUNCTION` (returns a module), or `given` (handed over in Python).
+
+    `start`: folder of a finished run of the same network whose trained weights and quantizers are the start.
+    """
 
     source: str = "given"
+    start: str = ""
 
 
 class Data(Strict):
-    """`cifar10`, `digits`, `FILE.py:FUNCTION` (returns a Dataset), or `given`. `calibration`: images that start the quantizers."""
+    """`cifar10`, `digits`, `FILE.py:FUNCTION` (returns a Dataset), or `given`.
+
+    `calibration`: images that start the quantizers.
+    """
 
     source: str = "given"
-    calibration: int = Field(256, ge=1)
+    calibration: int = Field(default=256, ge=1)
 
 
 class Override(Strict):
@@ -62,21 +69,21 @@ class QuantizeStage(Strict):
 class Train(Strict):
     """See `kompakt.train.TrainSettings`; `epochs = 0` means no training."""
 
-    epochs: int = Field(10, ge=0)
-    batch_size: int = Field(128, ge=1)
+    epochs: int = Field(default=10, ge=0)
+    batch_size: int = Field(default=128, ge=1)
     optimizer: Literal["sgd", "adam"] = "sgd"
-    lr: float = Field(0.04, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(1e-4, ge=0)
+    lr: float = Field(default=0.04, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_epochs: float = Field(0.0, ge=0)
-    distill: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)
-    last_stage_epochs: int = Field(2, ge=0)
-    evaluate_every: int = Field(5, ge=1)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    distill: float = Field(default=0.5, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0)
+    last_stage_epochs: int = Field(default=2, ge=0)
+    evaluate_every: int = Field(default=5, ge=1)
     bf16: bool = True
     compile: bool = True
-    checkpoint_s: float = Field(60.0, gt=0)
+    checkpoint_s: float = Field(default=60.0, gt=0)
 
 
 class Published(Strict):
@@ -97,23 +104,26 @@ class Recipe(Strict):
 
     version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     protocol: Literal["ptq", "short", "long", "published-schedule"] = "short"
     model: Model = Model()
     data: Data = Data()
     stage: list[QuantizeStage] = Field(min_length=1, max_length=1)
     train: Train = Train()
     published: Published | None = None
+    goal_top1: float | None = Field(None, ge=0, le=100)
     output: Output = Output()
 
     def train_settings(self) -> TrainSettings:
         return TrainSettings(seed=self.seed, **self.train.model_dump())
 
     def fingerprint(self) -> str:
-        """Digest of everything that the trained weights depend on (not of names, folders and how often state is saved)."""
+        """Digest of all that the trained weights depend on (not of names, folders and how often state is saved)."""
         content = self.model_dump(include={"seed", "model", "data", "stage", "train"})
         for key in ("checkpoint_s", "evaluate_every"):
             del content["train"][key]
+        if not self.model.start:
+            del content["model"]["start"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder(self) -> Path:
@@ -129,7 +139,8 @@ def load_recipe(source: str | Path, settings: dict[str, object] | None = None) -
     if not path.suffix and not path.exists():
         path = builtin_recipes().get(str(source), path)
     if not path.is_file():
-        raise RecipeError(f"{source}: neither a recipe file nor a built-in recipe; {nearest(str(source), builtin_recipes())}")
+        known = nearest(str(source), builtin_recipes())
+        raise RecipeError(f"{source}: neither a recipe file nor a built-in recipe; {known}")
     try:
         raw = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -137,7 +148,7 @@ def load_recipe(source: str | Path, settings: dict[str, object] | None = None) -
     return parse_recipe(raw, settings or {}, str(source))
 
 
-def parse_recipe(raw: dict, settings: dict[str, object], where: str = "recipe") -> Recipe:
+def parse_recipe(raw: dict[str, Any], settings: dict[str, object], where: str = "recipe") -> Recipe:
     """Validate a recipe given as nested tables. Raises: RecipeError."""
     for key, value in settings.items():
         _set(raw, key.split("."), value, where)
@@ -160,7 +171,7 @@ def matching(pattern: str, names: list[str]) -> list[str]:
     return found
 
 
-def _set(raw: dict, keys: list[str], value: object, where: str) -> None:
+def _set(raw: dict[str, Any], keys: list[str], value: object, where: str) -> None:
     table: object = raw
     for key in keys[:-1]:
         if isinstance(table, list) and key.isdigit() and int(key) < len(table):
@@ -184,7 +195,10 @@ def _explain(error: ValidationError) -> str:
 
 def _keys_at(place: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Recipe
-    tables = {"model": Model, "data": Data, "stage": QuantizeStage, "train": Train, "published": Published, "output": Output, "override": Override}
+    tables: dict[str, type[BaseModel]] = {
+        "model": Model, "data": Data, "stage": QuantizeStage, "train": Train, "published": Published, "output": Output,
+        "override": Override,
+    }  # fmt: skip
     for part in place:
         model = tables.get(str(part), model)
     return list(model.model_fields)

@@ -45,5 +45,3 @@ def _value(value: Any) -> str:
 
 def _json(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
-
-

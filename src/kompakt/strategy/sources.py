@@ -43,12 +43,12 @@ def load_model(source: str) -> ModelSource:
 
 
 def load_data(source: str, model: ModelSource | None = None) -> Dataset:
-    """A data set by name or from a user's function; a pretrained model's own normalisation is used where it is known."""
+    """A data set by name or from a user's function, with a pretrained model's own normalisation where it is known."""
     return load_dataset(source, model.normalisation if model is not None else None)
 
 
 def example_input(model: ModelSource, dataset: Dataset | None, shape: tuple[int, ...] | None) -> torch.Tensor:
-    """Zeros (2, C, H, W) of the shape that was given, that the model names, or that the data have. Raises: RecipeError."""
+    """Zeros (2, C, H, W): the shape that was given, else the model's, else the data's. Raises: RecipeError."""
     found = shape or model.input_shape or (dataset.train.images.shape[1:] if dataset is not None else None)
     if found is None:
         raise RecipeError("the input shape is unknown; give --input 1,C,H,W")

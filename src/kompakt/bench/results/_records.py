@@ -158,6 +158,7 @@ def accuracy_record(result: dict[str, Any], environment: dict[str, Any]) -> dict
         "float_top1": result.get("float", {}).get("top1"),
         "engine_top1": result.get("engine", {}).get("top1"),
         "published": result.get("published"),
+        "goal_top1": result.get("goal_top1"),
         "float_bytes": result.get("float", {}).get("bytes"),
         "file_bytes": result.get("file_bytes"),
         "file_breakdown": result.get("sections", {}),
