@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "format/reader.h"
 #include "runtime/engine.h"
@@ -57,9 +58,7 @@ nb::object run(const kompakt::Engine& engine, const Input& x) {
   check_input(x, engine.input_shape());
   std::vector<size_t> shape = {x.shape(0)};
   shape.insert(shape.end(), engine.output_shape().begin(), engine.output_shape().end());
-  size_t size = 1;
-  for (const size_t extent : shape) size *= extent;
-  std::unique_ptr<float[]> y(new float[size]);
+  std::unique_ptr<float[]> y(new float[kompakt::checked_product(shape, "output")]);
   {
     const nb::gil_scoped_release release;
     engine.run(x.data(), x.shape(0), y.get());

@@ -11,7 +11,7 @@ namespace kompakt {
 
 enum class Family { DotU8, DotS16, Planes, Real };
 
-// One kernel. Costs are measured clock cycles, rounded (benchmarks tell whether they still order kernels rightly).
+// One kernel. Costs are clock cycles, measured on one core of an AMD EPYC (Zen 4); only their order matters.
 struct KernelRow {
   const char* name;
   const char* types;  // operands x weights -> sums

@@ -84,7 +84,7 @@ struct Engine::State {
 
   void give_back(std::unique_ptr<Slot> slot) {
     const std::lock_guard<std::mutex> lock(mutex);
-    if (free.size() < engine.threads_) free.push_back(std::move(slot));
+    free.push_back(std::move(slot));  // never more than calls have run at once
   }
 
   // The pool, for the holder of `pool_in_use`.
@@ -126,6 +126,10 @@ Engine::Engine(Program program, const EngineOptions& options)
   if (threads_ < 1 || threads_ > kMaxThreads)
     throw UsageError("threads: expected 1 to " + std::to_string(kMaxThreads) + ", got " + std::to_string(threads_));
   output_shape_ = program_.value_type(program_.output).shape;
+  output_value_ = storage_of(program_, program_.output);
+  output_map_ = MapShape(program_.value_type(output_value_).shape);
+  input_elements_ = MapShape(program_.input_shape).elements();
+  output_elements_ = output_map_.elements();
   layers_ = make_layers(program_, *kernels_, options.prefer);
   for (Node& node : program_.nodes) {  // packed by now
     node.weight.codes = {};
@@ -148,7 +152,7 @@ Engine::State& Engine::state() const {
 }
 
 void Engine::check_numbers(const float* x, size_t n) const {
-  const size_t size = checked_product(program_.input_shape, "input");
+  const size_t size = input_elements_;
   if (!kernels_->rows.has_nan(x, n * size)) return;
   const float* bad = std::find_if(x, x + n * size, [](float v) { return v != v; });
   const size_t at = static_cast<size_t>(bad - x);
@@ -170,32 +174,29 @@ void Engine::run(const float* x, size_t n, float* y) const {
 }
 
 void Engine::run_one_by_one(const float* x, size_t n, float* y, Pool* pool, State& own) const {
-  const size_t in = MapShape(program_.input_shape).elements(), out = MapShape(output_shape_).elements();
   const Lease<State> slot(own);
   for (size_t first = 0; first < n; first += plan_.images) {
     const size_t count = std::min(plan_.images, n - first);
-    run_lot(plan_, *kernels_, x + first * in, count, *slot, pool);
-    copy_output(*slot, count, y + first * out);
+    run_lot(plan_, *kernels_, x + first * input_elements_, count, *slot, pool);
+    copy_output(*slot, count, y + first * output_elements_);
   }
 }
 
 void Engine::run_batch(const float* x, size_t n, float* y, Pool& pool, State& own) const {
-  const size_t in = MapShape(program_.input_shape).elements(), out = MapShape(output_shape_).elements();
   const size_t lot = std::min(plan_.images, ceil_div(n, threads_));
   const size_t lots = ceil_div(n, lot);
   std::vector<Lease<State>> slots;  // taken here, because workers must not throw
   for (size_t i = 0; i < threads_; ++i) slots.emplace_back(own);
   pool.run(lots, [&](size_t task, size_t worker) {
     const size_t first = task * lot, count = std::min(lot, n - first);
-    run_lot(plan_, *kernels_, x + first * in, count, *slots[worker], nullptr);
-    copy_output(*slots[worker], count, y + first * out);
+    run_lot(plan_, *kernels_, x + first * input_elements_, count, *slots[worker], nullptr);
+    copy_output(*slots[worker], count, y + first * output_elements_);
   });
 }
 
 void Engine::copy_output(const Slot& slot, size_t count, float* y) const {
-  const int value = storage_of(program_, program_.output);
-  const uint8_t* map = slot.arena.data() + plan_.offsets[static_cast<size_t>(value)];
-  to_channels_first<float>(map, MapShape(program_.value_type(value).shape), count, reinterpret_cast<uint8_t*>(y));
+  const uint8_t* map = slot.arena.data() + plan_.offsets[static_cast<size_t>(output_value_)];
+  to_channels_first<float>(map, output_map_, count, reinterpret_cast<uint8_t*>(y));
 }
 
 std::vector<NamedValue> Engine::values(const float* x, size_t n) const {
@@ -207,7 +208,7 @@ std::vector<NamedValue> Engine::values(const float* x, size_t n) const {
   values.push_back(make_value("input", program_.value_type(0), n));
   for (const Node& node : program_.nodes) values.push_back(make_value(node.name, node.type, n));
   for (size_t image = 0; image < n; ++image) {
-    run_lot(plan, *kernels_, x + image * MapShape(program_.input_shape).elements(), 1, slot, nullptr);
+    run_lot(plan, *kernels_, x + image * input_elements_, 1, slot, nullptr);
     for (size_t id = 0; id < values.size(); ++id) {
       const int stored = storage_of(program_, static_cast<int>(id));
       const uint8_t* map = slot.arena.data() + plan.offsets[static_cast<size_t>(stored)];

@@ -70,6 +70,9 @@ class Engine {
   const KernelSet* kernels_;
   size_t threads_;
   std::vector<size_t> output_shape_;
+  size_t input_elements_ = 0, output_elements_ = 0;
+  int output_value_ = 0;   // whose memory the output shares
+  MapShape output_map_;    // of that value
   Layers layers_;
   Plan plan_;
   mutable std::atomic<State*> state_{nullptr};

@@ -9,7 +9,7 @@ namespace kompakt {
 
 // While it lives: round to nearest even, keep subnormals. A caller may have switched to flushing them to zero
 // (torch.set_flush_denormal), which would change results.
-class FloatMode {
+class [[maybe_unused]] FloatMode {
  public:
 #if defined(__SSE2__)
   FloatMode() : saved_(_mm_getcsr()) { _mm_setcsr(kDefault); }

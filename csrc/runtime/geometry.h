@@ -12,6 +12,7 @@ namespace kompakt {
 struct MapShape {
   size_t channels = 1, height = 1, width = 1;
 
+  MapShape() = default;
   explicit MapShape(const std::vector<size_t>& shape);
   size_t pixels() const { return height * width; }
   size_t elements() const { return channels * pixels(); }
