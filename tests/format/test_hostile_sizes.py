@@ -1,4 +1,4 @@
-"""What a file may cost before it is refused: memory bounded by the file's size, time far below a second."""
+"""What a file may cost before it is refused: memory bounded by the file's size, processor time far below a second."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ data = open(sys.argv[1], "rb").read()
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-begin = time.perf_counter()
+begin = time.process_time()
 try:
     _native.verify(data)
     kind = "OK"
@@ -36,7 +36,7 @@ except ArtifactError as error:
     kind = error.kind
 except MemoryError:
     kind = "no memory"
-print(json.dumps({"kind": kind, "seconds": time.perf_counter() - begin}))
+print(json.dumps({"kind": kind, "seconds": time.process_time() - begin}))
 """
 MEBI = 1 << 20
 
@@ -103,7 +103,7 @@ def test_large_manifest_costs_a_multiple_of_its_size(name: str, tmp_path: Path) 
     file = large_bombs()[name]
     result = verify(file, 16 * MEBI + 24 * len(file), tmp_path)
     assert result["kind"] in ("manifest", "size")
-    assert result["seconds"] < 5
+    assert result["seconds"] < 2
 
 
 @pytest.mark.parametrize("allowance", [0, 1, 4, 8, 12, 16, 64])
