@@ -1,6 +1,6 @@
 """Move activation slots up through nodes that only carry values, so that what is carried is already coded.
 
-Exact: a per-tensor quantizer is monotone, so it commutes with max-pooling, and it acts on every value alone, so it commutes
+Exact: a per-tensor quantizer is monotone, so it commutes with max-pooling; it acts on every value alone, so it commutes
 with flattening, concatenation and shortcuts (zero stays zero).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from ..graph import Graph, check
+from ..graph import Graph, check, operand
 
 CARRIERS = ("max_pool", "flatten", "shift_pad", "concat", "identity")
 
@@ -22,12 +22,13 @@ def hoist_slots(graph: Graph) -> Graph:
 
 
 def _hoist(graph: Graph, slot: fx.Node) -> bool:
-    carrier = slot.args[0]
+    """Move one slot in front of the carrier that it follows; False where there is none of its own."""
+    carrier = operand(slot)
     if carrier.op == "placeholder" or graph.kind(carrier).op not in CARRIERS or len(carrier.users) != 1:
         return False
     for source in carrier.all_input_nodes:
         with graph.module.graph.inserting_before(carrier):
-            moved = graph.module.graph.call_module(slot.target, (source,))
+            moved = graph.module.graph.call_module(str(slot.target), (source,))
         carrier.replace_input_with(source, moved)
     slot.replace_all_uses_with(carrier)
     graph.module.graph.erase_node(slot)

@@ -2,259 +2,190 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import fx, nn
-from torch.nn.utils import parametrize
+from torch import fx
 
-from ..artifact import FloatWeight, Node, Program, Weight
-from ..encoding import Affine, levels
-from ..graph import Graph
+from ..artifact import Node, Program, Weight, check
+from ..graph import Graph, Kind, operand
 from ..graph.fold import batch_norm_affine
-from ..quant import Quantizer
+from .coding import Coding, coding_of
 from .hoist import hoist_slots
-from .thresholds import thresholds_of
+from .thresholds import recode_thresholds, threshold_table
 from .values import Coded, Lazy, Value
+from .weights import stored_weight
 
 THRESHOLD_BITS = 4  # up to here an activation is encoded by comparing its accumulator with integers
+RELU = (0.0, np.inf)
 
 
 def lower(graph: Graph) -> Program:
     """The integer program of a graph with quantizers, batch-norm folded into thresholds and epilogues.
 
-    Operators as in docs/numerics.md.
+    What it computes is defined by docs/numerics.md; it equals the graph in evaluation mode up to float rounding in
+    front of each quantizer. The graph is not changed.
+
+    Raises: GraphError if a layer's values are not finite. ArtifactError if an accumulator could overflow.
     """
     graph = hoist_slots(graph)
-    return _Lowering(graph).program()
+    graph.module.eval()
+    program = _Lowering(graph).program()
+    check(program)
+    return program
 
 
 class _Lowering:
+    """One method per kind of node: it gives the node's value, and emits what cannot wait."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: list[Node] = []
+        self.names = {Program.input_name}
         self.values: dict[fx.Node, Value] = {graph.input: Lazy(Program.input_name, "f32")}
-        self.floats: dict[int, str] = {}  # by identity of the value
+        self.floats: dict[Hashable, str] = {}
+        self.by_kind: dict[str, Callable[[fx.Node, Kind], Value]] = {
+            "conv2d": self._layer, "linear": self._layer, "batch_norm": self._batch_norm, "slot": self._slot,
+            "clamp": self._clamp, "add": self._add, "identity": self._identity, "avg_pool": self._avg_pool,
+            "flatten": self._flatten, "max_pool": self._carry, "shift_pad": self._carry, "concat": self._concat,
+        }  # fmt: skip
 
     def program(self) -> Program:
         for node in self.graph.nodes:
             kind = self.graph.kind(node)
-            self.values[node] = getattr(self, f"_{kind.op}")(node, kind.attrs)
-        output = self._float(self.graph.output)
+            self.values[node] = self.by_kind[kind.op](node, kind)
+        output = self._float(self.values[self.graph.output])
         return Program(tuple(self.graph.example.shape[1:]), tuple(self.nodes), output)
 
+    def _source(self, node: fx.Node) -> Value:
+        return self.values[operand(node)]
+
     def _emit(self, op: str, name: str, inputs: tuple[str, ...], **attrs: Any) -> str:
-        self.nodes.append(Node(op, name, inputs, attrs))
-        return name
+        """Append a node under `name`, or `name2`, `name3`, .. where that is taken; returns the name."""
+        free, count = name, 1
+        while free in self.names:
+            count += 1
+            free = f"{name}{count}"
+        self.names.add(free)
+        self.nodes.append(Node(op, free, inputs, attrs))
+        return free
 
     # -- floats on demand
 
-    def _float(self, node: fx.Node) -> str:
-        """Name of the node's value in float32, emitted once."""
-        value = self.values[node]
-        if isinstance(value, Lazy) and value.m is None and value.clamp is None and value.kind == "f32":
-            return value.name
-        if id(value) not in self.floats:
-            self.floats[id(value)] = self._emit_float(value)
-        return self.floats[id(value)]
-
-    def _emit_float(self, value: Value) -> str:
-        if isinstance(value, Coded):
-            return self._emit("dequantize", f"{value.name}.f", (value.name,), scale=float(value.scale))
+    def _float(self, value: Value) -> str:
+        """Name of the value in float32."""
         name = value.name
+        if isinstance(value, Coded):
+            return self._once((name,), "dequantize", f"{name}.f", name, scale=float(value.coding.scale))
         if value.m is not None:
             m, b = value.affine32
-            name = self._emit("affine", self._fresh(f"{value.name}.y"), (name,), m=m, b=b)
+            name = self._once((value.name, id(value.m)), "affine", f"{value.name}.y", name, m=m, b=b)
         if value.clamp is not None:
             lo, hi = value.clamp
-            name = self._emit("clamp", self._fresh(f"{value.name}.c"), (name,), lo=lo, **({} if np.isinf(hi) else {"hi": hi}))
+            limits = {"lo": lo} if np.isinf(hi) else {"lo": lo, "hi": hi}
+            name = self._once((value.name, id(value.m), value.clamp), "clamp", f"{value.name}.c", name, **limits)
         return name
 
-    def _fresh(self, name: str) -> str:
-        taken = {node.name for node in self.nodes}
-        return next(c for c in (name, *(f"{name}{i}" for i in range(2, 10_000))) if c not in taken)
+    def _once(self, key: Hashable, op: str, name: str, source: str, **attrs: Any) -> str:
+        """Emit, unless the same map of the same base value is there already."""
+        if key not in self.floats:
+            self.floats[key] = self._emit(op, name, (source,), **attrs)
+        return self.floats[key]
+
+    def _open(self, value: Value) -> Lazy:
+        """The value as one that can take a further map: its float where it is coded or clamped."""
+        if isinstance(value, Lazy) and value.clamp is None:
+            return value
+        return Lazy(self._float(value), "f32")
 
     # -- layers
 
-    def _conv2d(self, node: fx.Node, attrs: dict) -> Value:
-        return self._layer("conv2d", node, attrs)
+    def _layer(self, node: fx.Node, kind: Kind) -> Value:
+        stored = stored_weight(self.graph.submodule(node))
+        source, name = self._source(node), str(node.target)
+        if isinstance(source, Coded) and isinstance(stored.weight, Weight):
+            name = self._emit(kind.op, name, (source.name,), weight=stored.weight, **kind.attrs)
+            bound = source.coding.max_level * stored.reach
+            return Lazy(name, "acc", stored.scale * float(source.coding.scale), stored.bias, bound=bound)
+        name = self._emit(kind.op, name, (self._float(source),), weight=stored.weight, **kind.attrs)
+        return Lazy(name, "f32", stored.scale, stored.bias)
 
-    def _linear(self, node: fx.Node, attrs: dict) -> Value:
-        return self._layer("linear", node, attrs)
-
-    def _layer(self, op: str, node: fx.Node, attrs: dict) -> Value:
-        layer = self.graph.submodule(node)
-        weight, scale, weight_sum = _weight_of(layer)
-        source = self.values[node.args[0]]
-        bias = layer.bias.detach().double().numpy() if layer.bias is not None else np.zeros(len(scale))
-        name = str(node.target)
-        if isinstance(source, Coded) and isinstance(weight, Weight):
-            self._emit(op, name, (source.name,), weight=weight, **attrs)
-            bound = int(np.abs(source.encoding.table().astype(int)).max() * weight_sum)
-            return Lazy(name, "acc", scale * float(source.scale), bias, bound=bound)
-        self._emit(op, name, (self._float(node.args[0]),), weight=weight, **attrs)
-        return Lazy(name, "f32", scale, bias)
-
-    def _batch_norm(self, node: fx.Node, attrs: dict) -> Value:
+    def _batch_norm(self, node: fx.Node, kind: Kind) -> Value:
         multiplier, offset = batch_norm_affine(self.graph.submodule(node))
-        value = self.values[node.args[0]]
-        if isinstance(value, Coded) or value.clamp is not None:
-            value = Lazy(self._float(node.args[0]), "f32")
-        return value.then_affine(multiplier.numpy(), offset.numpy())
+        return self._open(self._source(node)).then_affine(multiplier.cpu().numpy(), offset.cpu().numpy())
 
     # -- activations
 
-    def _slot(self, node: fx.Node, attrs: dict) -> Value:
-        quantizer = self.graph.submodule(node).quantizer
-        encoding, scale = quantizer.encoding()
-        source, name = self.values[node.args[0]], node.name.removeprefix("slots_")
+    def _clamp(self, node: fx.Node, kind: Kind) -> Value:
+        return replace(self._open(self._source(node)), clamp=(kind.attrs["lo"], kind.attrs["hi"]))
+
+    def _slot(self, node: fx.Node, kind: Kind) -> Value:
+        coding = coding_of(self.graph.submodule(node).quantizer)
+        source, name = self._source(node), node.name.removeprefix("slots_")
         if isinstance(source, Coded):
-            self._emit_recode(name, source, quantizer)
-        elif source.kind == "acc" and source.m is not None and encoding.bits <= THRESHOLD_BITS:
-            self._emit_threshold(name, source, quantizer)
-        else:
-            self._emit_quantize(name, self._before_quantizer(node.args[0], quantizer), quantizer)
-        return Coded(name, encoding, np.float32(scale[0]))
+            return Coded(self._recode(name, source, coding), coding)
+        if source.kind == "acc" and coding.encoding.bits <= THRESHOLD_BITS:
+            return Coded(self._threshold(name, source, coding), coding)
+        if source.clamp == RELU and coding.starts_at_zero:
+            source = replace(source, clamp=None)  # levels that start at 0 do what the ReLU does
+        op, attrs = coding.node()
+        return Coded(self._emit(op, name, (self._float(source),), **attrs), coding)
 
-    def _before_quantizer(self, node: fx.Node, quantizer: Quantizer) -> str:
-        """Float input of a quantizer; a ReLU in front of levels that start at 0 changes nothing and is left out."""
-        value = self.values[node]
-        if isinstance(value, Lazy) and value.clamp == (0.0, np.inf) and quantizer.grid.starts_at_zero(quantizer.rule.final_parameters()):
-            return self._emit_float(Lazy(value.name, value.kind, value.m, value.b)) if value.m is not None or value.kind == "acc" else value.name
-        return self._float(node)
+    def _threshold(self, name: str, source: Lazy, coding: Coding) -> str:
+        table, directions = threshold_table(source, coding)
+        attrs = {"encoding": coding.encoding, "codes": coding.codes}
+        return self._emit("threshold", name, (source.name,), thresholds=table, directions=directions, **attrs)
 
-    def _emit_quantize(self, name: str, source: str, quantizer: Quantizer) -> None:
-        encoding, scale = quantizer.encoding()
-        if isinstance(encoding, Affine):
-            self._emit("quantize", name, (source,), encoding=encoding, inv_step=float(_inverse(scale)))
-        else:
-            thresholds, codes = quantizer.thresholds()
-            self._emit("encode", name, (source,), encoding=encoding, thresholds=_ascending(thresholds), codes=codes)
-
-    def _emit_threshold(self, name: str, source: Lazy, quantizer: Quantizer) -> None:
-        encoding, _ = quantizer.encoding()
-        m, b = source.affine32
-        to_index = _index_function(quantizer)
-
-        def index(x: np.ndarray) -> np.ndarray:
-            y = x.astype(np.float32) * m[:, None] + b[:, None]
-            return to_index(y if source.clamp is None else np.clip(y, *np.float32(source.clamp)))
-
-        direction = np.where(m < 0, -1, 1).astype(np.int8)
-        table = thresholds_of(index, direction, 2**encoding.bits, source.bound)
-        self._emit("threshold", name, (source.name,), encoding=encoding, codes=_codes(quantizer), thresholds=table, directions=direction)
-
-    def _emit_recode(self, name: str, source: Coded, quantizer: Quantizer) -> None:
-        encoding, _ = quantizer.encoding()
-        level = np.unique(source.encoding.table())
-        index = _index_function(quantizer)(level.astype(np.float32) * source.scale)
-        wanted = np.arange(1, 2**encoding.bits)
-        first = np.searchsorted(index, wanted)
-        thresholds = [int(level[i]) if i < len(level) else int(level[-1]) + 1 for i in first]
-        self._emit("recode", name, (source.name,), encoding=encoding, codes=_codes(quantizer), thresholds=thresholds)
+    def _recode(self, name: str, source: Coded, coding: Coding) -> str:
+        thresholds = recode_thresholds(source.coding, coding)
+        return self._emit(
+            "recode", name, (source.name,), encoding=coding.encoding, codes=coding.codes, thresholds=thresholds
+        )
 
     # -- everything else
 
-    def _clamp(self, node: fx.Node, attrs: dict) -> Value:
-        value, limits = self.values[node.args[0]], (attrs["lo"], attrs["hi"])
-        if isinstance(value, Coded) or value.clamp is not None:
-            value = Lazy(self._float(node.args[0]), "f32")
-        return Lazy(value.name, value.kind, value.m, value.b, limits, value.bound)
+    def _identity(self, node: fx.Node, kind: Kind) -> Value:
+        return self._source(node)
 
-    def _add(self, node: fx.Node, attrs: dict) -> Value:
-        left, right = (self._float(n) for n in node.args)
+    def _add(self, node: fx.Node, kind: Kind) -> Value:
+        left, right = (self._float(self.values[operand(node, i)]) for i in range(2))
         return Lazy(self._emit("add", node.name, (left, right)), "f32")
 
-    def _identity(self, node: fx.Node, attrs: dict) -> Value:
-        return self.values[node.args[0]]
-
-    def _avg_pool(self, node: fx.Node, attrs: dict) -> Value:
-        value = self.values[node.args[0]]
-        height, width = node.args[0].meta["shape"][2:]
-        kernel = attrs["kernel"]
-        window = height * width if kernel is None else kernel[0] * kernel[1]
-        options = {} if kernel is None else {k: attrs[k] for k in ("kernel", "stride", "padding")}
-        channels = node.meta["shape"][1]
-        coded = isinstance(value, Coded)
-        source = value.name if coded else self._float(node.args[0])
-        name = self._emit("sum_pool", node.name, (source,), **options)
-        if attrs.get("flatten"):
+    def _avg_pool(self, node: fx.Node, kind: Kind) -> Value:
+        value, kernel = self._source(node), kind.attrs["kernel"]
+        options = {} if kernel is None else {key: kind.attrs[key] for key in ("kernel", "stride", "padding")}
+        channels, *size = operand(node).meta["shape"][1:]
+        window = int(np.prod(size if kernel is None else kernel))
+        is_coded = isinstance(value, Coded)
+        name = self._emit("sum_pool", node.name, (value.name if is_coded else self._float(value),), **options)
+        if kind.attrs.get("flatten"):
             name = self._emit("flatten", f"{node.name}.v", (name,))
-        factor = (float(value.scale) if coded else 1.0) / window
-        bound = int(np.abs(value.encoding.table().astype(int)).max()) * window if coded else 0
-        return Lazy(name, "acc" if coded else "f32", np.full(channels, factor), np.zeros(channels), bound=bound)
+        if not isinstance(value, Coded):
+            return Lazy(name, "f32", np.full(channels, 1 / window), np.zeros(channels))
+        factor = np.full(channels, float(value.coding.scale) / window)
+        return Lazy(name, "acc", factor, np.zeros(channels), bound=value.coding.max_level * window)
 
-    def _flatten(self, node: fx.Node, attrs: dict) -> Value:
-        value = self.values[node.args[0]]
-        shape = node.args[0].meta["shape"]
+    def _flatten(self, node: fx.Node, kind: Kind) -> Value:
+        value, shape = self._source(node), operand(node).meta["shape"]
         if len(shape) == 2:
             return value
         if isinstance(value, Lazy) and shape[2:] == (1, 1):  # channels stay channels: the map can wait
-            return Lazy(self._emit("flatten", node.name, (value.name,)), value.kind, value.m, value.b, value.clamp, value.bound)
-        return self._carry("flatten", node, {})
+            return replace(value, name=self._emit("flatten", node.name, (value.name,)))
+        return self._carry(node, kind)
 
-    def _max_pool(self, node: fx.Node, attrs: dict) -> Value:
-        return self._carry("max_pool", node, attrs)
-
-    def _shift_pad(self, node: fx.Node, attrs: dict) -> Value:
-        return self._carry("shift_pad", node, attrs)
-
-    def _carry(self, op: str, node: fx.Node, attrs: dict) -> Value:
-        value = self.values[node.args[0]]
+    def _carry(self, node: fx.Node, kind: Kind) -> Value:
+        value = self._source(node)
         if isinstance(value, Coded):
-            return Coded(self._emit(op, node.name, (value.name,), **attrs), value.encoding, value.scale)
-        return Lazy(self._emit(op, node.name, (self._float(node.args[0]),), **attrs), "f32")
+            return Coded(self._emit(kind.op, node.name, (value.name,), **kind.attrs), value.coding)
+        return Lazy(self._emit(kind.op, node.name, (self._float(value),), **kind.attrs), "f32")
 
-    def _concat(self, node: fx.Node, attrs: dict) -> Value:
-        values = [self.values[n] for n in node.args[0]]
-        first = values[0]
-        same = all(isinstance(v, Coded) and (v.encoding, v.scale) == (first.encoding, first.scale) for v in values)  # type: ignore[union-attr]
-        if same and isinstance(first, Coded):
-            return Coded(self._emit("concat", node.name, tuple(v.name for v in values)), first.encoding, first.scale)
-        return Lazy(self._emit("concat", node.name, tuple(self._float(n) for n in node.args[0])), "f32")
-
-
-def _weight_of(layer: nn.Module) -> tuple[Weight | FloatWeight, np.ndarray, int]:
-    """Stored weight, one float64 scale per output channel, and the largest sum of |level| over a channel."""
-    outputs = layer.weight.shape[0]
-    if not parametrize.is_parametrized(layer, "weight"):
-        return FloatWeight(layer.weight.detach().numpy()), np.ones(outputs), 0
-    slot = layer.parametrizations.weight[0]
-    codes, encoding, scale = slot.quantizer.encode(layer.parametrizations.weight.original)
-    level = np.abs(levels(codes, encoding).astype(np.int64)).reshape(outputs, -1)
-    return Weight(codes, encoding), np.broadcast_to(scale.astype(np.float64), (outputs,)), int(level.sum(1).max())
-
-
-def _inverse(scale: np.ndarray) -> np.float32:
-    return np.float32(1.0 / np.float64(scale[0]))
-
-
-def _index_function(quantizer: Quantizer):  # type: ignore[no-untyped-def]
-    """Real values float32 to index of the sorted level, in the engine's arithmetic."""
-    encoding, scale = quantizer.encoding()
-    if isinstance(encoding, Affine):
-        lo, hi = encoding.limits
-        inverse = _inverse(scale)
-        return lambda y: np.clip(np.rint(y * inverse), lo, hi).astype(np.int64) - lo
-    thresholds, _ = quantizer.thresholds()
-    return lambda y: (y[..., None] > thresholds).sum(-1)
-
-
-def _codes(quantizer: Quantizer) -> list[int]:
-    """Code of every sorted level."""
-    encoding, _ = quantizer.encoding()
-    if isinstance(encoding, Affine):
-        lo, hi = encoding.limits
-        return [level & (2**encoding.bits - 1) for level in range(lo, hi + 1)]
-    return quantizer.thresholds()[1]
-
-
-def _ascending(thresholds: np.ndarray) -> list[float]:
-    """Strictly ascending: equal neighbours (levels that coincide) are moved up by the smallest amount."""
-    result: list[float] = []
-    for t in thresholds.astype(np.float32):
-        if result and t <= np.float32(result[-1]):
-            t = np.nextafter(np.float32(result[-1]), np.float32(np.inf))
-        result.append(float(t))
-    return result
-
+    def _concat(self, node: fx.Node, kind: Kind) -> Value:
+        values = [self.values[n] for n in node.args[0]]  # type: ignore[union-attr, index]
+        if len(values) == 1:
+            return values[0]
+        coded = [value for value in values if isinstance(value, Coded)]
+        if len(coded) == len(values) and all(value.coding.is_like(coded[0].coding) for value in coded):
+            return Coded(self._emit("concat", node.name, tuple(value.name for value in coded)), coded[0].coding)
+        return Lazy(self._emit("concat", node.name, tuple(self._float(value) for value in values)), "f32")

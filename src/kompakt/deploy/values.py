@@ -1,4 +1,4 @@
-"""What a value of the graph is while it is lowered: codes with a scale, or a base value with an affine map still to be applied."""
+"""What a value of the graph is while it is lowered: codes, or a base value with an affine map still to be applied."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..encoding import Encoding
+from .._core.errors import GraphError
+from .coding import Coding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coded:
     """Real value = level(code) * scale."""
 
     name: str
-    encoding: Encoding
-    scale: np.float32
+    coding: Coding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lazy:
     """Real value = clamp(base * m[c] + b[c]); the map is emitted only when somebody needs the float.
 
     Attributes:
         kind: of the base, `acc` or `f32`.
-        m, b: float64 (C,), or None for the identity.
+        m, b: float64 (C,), or None for the identity; an `acc` base always has a map.
+        clamp: limits, or None.
         bound: largest magnitude of an `acc` base.
     """
 
@@ -36,16 +37,24 @@ class Lazy:
     bound: int = 0
 
     def then_affine(self, m: np.ndarray, b: np.ndarray) -> Lazy:
-        """The same value, then `* m + b`."""
+        """The same value, then `* m + b`; only for a value without clamp."""
+        assert self.clamp is None
         if self.m is None or self.b is None:
             return replace(self, m=np.asarray(m, np.float64), b=np.asarray(b, np.float64))
         return replace(self, m=self.m * m, b=self.b * m + b)
 
     @property
     def affine32(self) -> tuple[np.ndarray, np.ndarray]:
-        """Multiplier and offset as the file stores them."""
-        assert self.m is not None and self.b is not None
-        return self.m.astype(np.float32), self.b.astype(np.float32)
+        """Multiplier and offset as the file stores them. Raises: GraphError if one is not finite in float32."""
+        assert self.m is not None
+        assert self.b is not None
+        with np.errstate(over="ignore"):
+            m, b = self.m.astype(np.float32), self.b.astype(np.float32)
+        if not (np.isfinite(m).all() and np.isfinite(b).all()):
+            raise GraphError(
+                f"{self.name}: scale, bias or batch-norm behind it hold NaN, Inf or values that float32 cannot hold"
+            )
+        return m, b
 
 
 Value = Coded | Lazy

@@ -1,0 +1,84 @@
+"""How an activation quantizer codes floats, in the engine's arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..encoding import Affine, Encoding
+from ..quant import Quantizer
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """One activation quantizer as the file holds it.
+
+    Attributes:
+        encoding, scale: real value = level(code) * scale.
+        codes: code of every level, ascending by level.
+        boundaries: float32 thresholds between levels (strict comparison), None for a uniform grid, which rounds.
+        starts_at_zero: whether the lowest level is 0, so that a ReLU in front changes nothing.
+    """
+
+    encoding: Encoding
+    scale: np.float32
+    codes: tuple[int, ...]
+    boundaries: np.ndarray | None
+    starts_at_zero: bool
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        return len(self.codes)
+
+    @property
+    def max_level(self) -> int:
+        """The largest magnitude of a level."""
+        return int(np.abs(self.encoding.table().astype(np.int64)).max())
+
+    def index(self, y: np.ndarray) -> np.ndarray:
+        """Index of the sorted level of every value, int64: what a `quantize` or `encode` node does to float32 `y`."""
+        if self.boundaries is not None:
+            return np.asarray((y[..., None] > self.boundaries).sum(-1))
+        assert isinstance(self.encoding, Affine)
+        low, high = self.encoding.limits
+        with np.errstate(over="ignore"):
+            level = np.clip(np.rint(y * self._inv_step), low, high)
+        return np.asarray(level.astype(np.int64) - low)
+
+    def is_like(self, other: Coding) -> bool:
+        """Whether codes of both mean the same values."""
+        return self.encoding == other.encoding and self.scale == other.scale
+
+    def node(self) -> tuple[str, dict[str, Any]]:
+        """Operator and attributes of the node that codes a float."""
+        if self.boundaries is None:
+            return "quantize", {"encoding": self.encoding, "inv_step": float(self._inv_step)}
+        thresholds = [float(t) for t in self.boundaries]
+        return "encode", {"encoding": self.encoding, "thresholds": thresholds, "codes": self.codes}
+
+    @property
+    def _inv_step(self) -> np.float32:
+        return np.float32(1.0 / np.float64(self.scale))
+
+
+def coding_of(quantizer: Quantizer) -> Coding:
+    """The coding of an activation quantizer (one grain)."""
+    encoding, scale = quantizer.encoding()
+    if isinstance(encoding, Affine):
+        low, high = encoding.limits
+        codes, boundaries = [level & (2**encoding.bits - 1) for level in range(low, high + 1)], None
+    else:
+        thresholds, codes = quantizer.thresholds()
+        boundaries = _ascending(thresholds)
+    return Coding(encoding, np.float32(scale[0]), tuple(codes), boundaries, quantizer.starts_at_zero())
+
+
+def _ascending(thresholds: np.ndarray) -> np.ndarray:
+    """Strictly ascending: equal neighbours (levels that coincide) are moved up by the smallest amount."""
+    result = thresholds.astype(np.float32)
+    for i in range(1, len(result)):
+        result[i] = max(result[i], np.nextafter(result[i - 1], np.float32(np.inf)))
+    return result
