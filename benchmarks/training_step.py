@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py [--threads 1] [--steps 12] [--eager]
 
-Both nets take turns in one process; the figure is the median of paired ratios, the A/A row is the float net against a second
-copy of itself. No distillation, batch 128, ResNet-20 at 32x32, data that are not read from disk.
+Both nets take turns in one process; the figure is the median of paired ratios, the A/A row is the float net against a
+second copy of itself. No distillation, batch 128, ResNet-20 at 32x32, data that are not read from disk.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from kompakt.graph import trace
+from kompakt.quant.attach import attach, calibrate
 from kompakt.strategy.choices import layer_choices, residual_choice
 from kompakt.strategy.recipe import load_recipe
-from kompakt.quant.attach import attach, calibrate
 from kompakt.train.loop import has_fast_bf16
 from kompakt.zoo import ResNetCifar
 
@@ -80,8 +80,9 @@ def paired(step: Callable[[], None], base: Callable[[], None], count: int) -> di
     times = [(seconds(step), seconds(base)) for _ in range(count)]
     ratios = sorted(a / b for a, b in times)
     return {
-        "ratio": round(statistics.median(ratios), 3), "ratio_p10": round(ratios[count // 10], 3), "ratio_p90": round(ratios[-1 - count // 10], 3),
-        "step_s": round(statistics.median(a for a, _ in times), 4), "base_s": round(statistics.median(b for _, b in times), 4),
+        "ratio": round(statistics.median(ratios), 3), "ratio_p10": round(ratios[count // 10], 3),
+        "ratio_p90": round(ratios[-1 - count // 10], 3), "step_s": round(statistics.median(a for a, _ in times), 4),
+        "base_s": round(statistics.median(b for _, b in times), 4),
     }  # fmt: skip
 
 

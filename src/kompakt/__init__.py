@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .strategy import Compressed as Compressed
     from .strategy import Job as Job
     from .strategy import Recipe as Recipe
-    from .strategy import compress as compress
+    from .strategy import compress as compress  # type: ignore[no-redef]  # the module of that name is private
     from .strategy import load_recipe as load_recipe
     from .strategy import prepare as prepare
 

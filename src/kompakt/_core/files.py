@@ -29,7 +29,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         _sync_folder(target.parent)
     except OSError as error:
         raise StorageError(
-            f"{target}: cannot write {len(data)} bytes ({error.strerror or error}); the previous file, if any, is intact"
+            f"{target}: cannot write {len(data)} bytes ({error.strerror or error}); "
+            "the previous file, if any, is intact"
         ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):

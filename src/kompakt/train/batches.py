@@ -44,7 +44,8 @@ class Batches:
             top, left = torch.randint(0, 2 * pad + 1, (2, count, 1), generator=generator)
             rows = (top + torch.arange(self.height))[:, None, :, None]
             columns = (left + torch.arange(self.width))[:, None, None, :]
-            images = images[torch.arange(count)[:, None, None, None], torch.arange(images.shape[1])[:, None, None], rows, columns]
+            image, channel = torch.arange(count)[:, None, None, None], torch.arange(images.shape[1])[:, None, None]
+            images = images[image, channel, rows, columns]
         if self.dataset.flip:
             mirrored = torch.rand(count, generator=generator) < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)

@@ -53,11 +53,11 @@ def restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, fin
 
 
 class Metrics:
-    """`metrics.jsonl`: one JSON object per line; cut back to the checkpoint's length on resume, so that no line is double."""
+    """`metrics.jsonl`: one JSON object per line; on resume cut back to the checkpoint, so that no line is double."""
 
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = open(path, "r+b" if path.exists() else "w+b")
+        self.stream = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  (close() ends it)
         self.stream.truncate(keep_bytes)
         self.stream.seek(0, io.SEEK_END)
 

@@ -22,6 +22,8 @@ from .checkpoint import Metrics, Progress, restore, save
 from .evaluate import accuracy, predict
 from .interrupt import Interrupt
 
+Forward = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -58,7 +60,7 @@ class TrainSettings:
 def train(
     module: nn.Module, dataset: Dataset, settings: TrainSettings, folder: Path, *,
     teacher: nn.Module | None = None, resume: bool = False, fingerprint: str = "",
-    on_progress: Callable[[dict], None] = lambda record: None,
+    on_progress: Callable[[dict[str, object]], None] = lambda record: None,
 ) -> Progress:  # fmt: skip
     """Train `module` in place; checkpoints and metrics go to `folder`.
 
@@ -67,14 +69,17 @@ def train(
         resume: continue from `folder/checkpoint.pt` if it is there; the result is bitwise that of an unbroken run.
         fingerprint: names the run; a checkpoint of another one is refused.
         on_progress: called with a record a few times a minute and after each epoch.
-    Raises: TrainingError if the loss is not finite (epoch and step named). KeyboardInterrupt after a checkpoint was saved.
+    Raises: TrainingError if the loss is not finite (epoch and step named). KeyboardInterrupt once the state is saved.
     """
     return _Run(module, dataset, settings, folder, teacher, fingerprint, on_progress).go(resume)
 
 
 class _Run:
-    def __init__(self, module, dataset, settings, folder, teacher, fingerprint, on_progress) -> None:  # type: ignore[no-untyped-def]
-        self.module = module.to(memory_format=torch.channels_last)
+    def __init__(
+        self, module: nn.Module, dataset: Dataset, settings: TrainSettings, folder: Path, teacher: nn.Module | None,
+        fingerprint: str, on_progress: Callable[[dict[str, object]], None],
+    ) -> None:  # fmt: skip
+        self.module = in_memory_format(module, torch.channels_last)
         self.dataset, self.settings, self.fingerprint, self.on_progress = dataset, settings, fingerprint, on_progress
         self.device = next(module.parameters()).device
         self.batches = Batches(dataset, settings.batch_size, settings.seed, self.device)
@@ -83,8 +88,10 @@ class _Run:
         self.teacher = _frozen(teacher).to(self.device) if settings.distill > 0 and teacher is not None else None
         self.checkpoint, self.metrics_path = folder / "checkpoint.pt", folder / "metrics.jsonl"
         self.bf16 = settings.bf16 and has_fast_bf16(self.device)
-        self.forward = torch.compile(self.module) if settings.compile else self.module
-        self.teacher_forward = torch.compile(self.teacher) if settings.compile and self.teacher is not None else self.teacher
+        self.forward: Forward = torch.compile(self.module) if settings.compile else self.module
+        self.teacher_forward: Forward | None = self.teacher
+        if settings.compile and self.teacher is not None:
+            self.teacher_forward = torch.compile(self.teacher)
 
     def go(self, resume: bool) -> Progress:
         torch.manual_seed(self.settings.seed)
@@ -137,7 +144,7 @@ class _Run:
                     target = self.teacher_forward(x).float()
                 loss = (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         for quantizer in self.quantizers:
             quantizer.rule.after_step()
@@ -145,14 +152,11 @@ class _Run:
 
     def _distance(self, logits: Tensor, target: Tensor) -> Tensor:
         t = self.settings.temperature
-        return t * t * F.kl_div(F.log_softmax(logits / t, 1), F.softmax(target / t, 1), reduction="batchmean")
+        distance: Tensor = F.kl_div(F.log_softmax(logits / t, 1), F.softmax(target / t, 1), reduction="batchmean")
+        return t * t * distance
 
     def _report(self, progress: Progress, losses: list[Tensor]) -> None:
-        loss = float(torch.stack(losses[-20:]).mean())
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"loss is {loss} at epoch {progress.epoch}, step {progress.step}; lower [train] lr or start from a trained model"
-            )
+        loss = _finite_mean(losses[-20:], f"epoch {progress.epoch}, step {progress.step}")
         done = progress.epoch + progress.step / self.batches.steps
         self.on_progress({
             "event": "step", "epoch": progress.epoch, "step": progress.step, "steps": self.batches.steps, "loss": loss,
@@ -160,9 +164,10 @@ class _Run:
         })  # fmt: skip
 
     def _finish_epoch(self, progress: Progress, metrics: Metrics, losses: list[Tensor]) -> None:
+        loss = _finite_mean(losses, f"the end of epoch {progress.epoch}") if losses else None
         record = {
-            "event": "epoch", "epoch": progress.epoch, "epochs": self.settings.epochs, "seconds": round(progress.seconds, 2),
-            "lr": learning_rate(self.settings, progress.epoch), "loss": float(torch.stack(losses).mean()) if losses else None,
+            "event": "epoch", "epoch": progress.epoch, "epochs": self.settings.epochs, "loss": loss,
+            "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2),
         }  # fmt: skip
         if progress.epoch % self.settings.evaluate_every == 0 or progress.epoch == self.settings.epochs:
             logits = predict(self.module, self.dataset, self.dataset.test)
@@ -173,6 +178,13 @@ class _Run:
     def _save(self, progress: Progress, metrics: Metrics) -> None:
         progress.metrics_bytes = metrics.size
         save(self.checkpoint, progress, self.module, self.optimizer, self.fingerprint)
+
+
+def _finite_mean(losses: list[Tensor], where: str) -> float:
+    loss = float(torch.stack(losses).mean())
+    if not math.isfinite(loss):
+        raise TrainingError(f"loss is {loss} at {where}; lower [train] lr or start from a trained model")
+    return loss
 
 
 def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
@@ -204,8 +216,14 @@ def has_fast_bf16(device: torch.device) -> bool:
     return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
 
 
+def in_memory_format(module: nn.Module, memory_format: torch.memory_format) -> nn.Module:
+    """The same module, its four-axis tensors laid out anew."""
+    module.to(memory_format=memory_format)  # type: ignore[call-overload]  # the stubs lack this form
+    return module
+
+
 def _frozen(teacher: nn.Module) -> nn.Module:
-    teacher = copy.deepcopy(teacher).eval().to(memory_format=torch.channels_last)
+    teacher = in_memory_format(copy.deepcopy(teacher).eval(), torch.channels_last)
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
     return teacher

@@ -21,4 +21,5 @@ class DigitsNet(nn.Module):
         self.classifier = nn.Linear(2 * width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).flatten(1))
+        logits: Tensor = self.classifier(self.features(x).flatten(1))
+        return logits

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ class Pretrained:
 
     module: nn.Module
     input_shape: tuple[int, ...]
-    card: dict
+    card: dict[str, Any]
     file_bytes: int
 
 
@@ -29,15 +31,24 @@ def load(name: str) -> Pretrained:
 
     Raises: DataError if the folder is missing, the family has no stock architecture, or tensors do not fit.
     """
-    folder, card = pretrained_folder(name), read_card(name)
-    architecture = card["architecture"]
-    if architecture["family"] != "resnet-cifar" or "quantizer" in architecture or "quantization" in architecture:
-        raise DataError(f"{name}: no stock architecture for family {architecture['family']!r}; build it and load the weights")
-    weights = load_file(folder / "weights.safetensors")
-    projection = any("shortcut" in key for key in weights)
-    module = ResNetCifar(architecture["depth"], len(weights["linear.bias"]), projection)
+    path, card = pretrained_folder(name) / "weights.safetensors", read_card(name)
+    try:
+        module = _architecture(name, card["architecture"], weights := load_file(path))
+        shape = tuple(card["input"]["shape"])
+    except (KeyError, TypeError, OSError, SafetensorError) as error:
+        raise DataError(
+            f"{path.parent}: card or weights are not as expected ({type(error).__name__}: {error})"
+        ) from error
     _fill(module, weights, name)
-    return Pretrained(module.eval(), tuple(card["input"]["shape"]), card, (folder / "weights.safetensors").stat().st_size)
+    return Pretrained(module.eval(), shape, card, path.stat().st_size)
+
+
+def _architecture(name: str, architecture: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module:
+    family = architecture["family"]
+    if family != "resnet-cifar" or "quantizer" in architecture or "quantization" in architecture:
+        raise DataError(f"{name}: no stock architecture for family {family!r}; build it and load the weights")
+    has_projection = any("shortcut" in key for key in weights)
+    return ResNetCifar(architecture["depth"], len(weights["linear.bias"]), has_projection)
 
 
 def _fill(module: nn.Module, weights: dict[str, Tensor], name: str) -> None:

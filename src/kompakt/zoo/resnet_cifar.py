@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut.
 
-    The shortcut is the identity; where the shape changes it is option A (every second pixel, zero channels on both sides)
-    or, with `projection`, a strided 1x1 convolution with batch-norm (option B).
+    The shortcut is the identity; where the shape changes it is option A (every second pixel, zero channels on both
+    sides) or, with `projection`, a strided 1x1 convolution with batch-norm (option B).
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, projection: bool) -> None:
@@ -30,7 +30,9 @@ class BasicBlock(nn.Module):
         if len(self.shortcut):
             x = self.shortcut(x)
         elif self.stride != 1 or self.extra:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
+            x = F.pad(
+                x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2)
+            )
         return F.relu(y + x)
 
 
@@ -52,7 +54,8 @@ class ResNetCifar(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        logits: Tensor = self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        return logits
 
 
 def _stage(inputs: int, outputs: int, stride: int, blocks: int, projection: bool) -> nn.Sequential:
