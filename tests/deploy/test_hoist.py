@@ -13,7 +13,7 @@ from support.quantized import SIGNED_INNER, quantized_net
 CASES = [(name, "lq-w2a2") for name in NETS if name not in SIGNED_INNER] + [(name, "lsq-w2a2") for name in NETS]
 
 
-@pytest.fixture(params=CASES, ids="-".join)
+@pytest.fixture(params=CASES, ids="-".join, scope="module")
 def case(request):
     graph, _, _ = quantized_net(*request.param, samples=2)
     return RewriteCase(hoist_slots, graph, tolerance=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,7 @@ KINDS = [("lsq", bits, signed) for bits in (2, 3, 4, 8) for signed in (False, Tr
 CLAMPS = [None, (0.0, np.inf), (0.0, 6.0), (-1.0, 2.0), (0.5, np.inf)]
 
 
+@cache
 def coding(kind: tuple[str, int, bool], scale: float = 1.0, seed: int = 0) -> Coding:
     """An activation quantizer fitted to normal data of that spread."""
     method, bits, signed = kind

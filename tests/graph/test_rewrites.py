@@ -9,7 +9,7 @@ from kompakt.testing import RewriteCase, RewriteContract
 from support.nets import NETS, build
 
 
-@pytest.fixture(params=NETS)
+@pytest.fixture(params=NETS, scope="module")
 def graph(request) -> Graph:
     net, x = build(request.param)
     return trace(net, x)
