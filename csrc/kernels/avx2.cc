@@ -29,7 +29,8 @@ const KernelSet& avx2_kernels() {
       plane_sums,
       real,
       real_depthwise,
-      {quantize, encode, threshold, affine_acc, affine_real, add, add_codes, decode, add_affine_codes, decode_affine, clamp, map, pack, has_nan},
+      {quantize, encode, threshold, affine_acc, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
+       clamp, map, pack, has_nan},
   };
   return kernels;
 }

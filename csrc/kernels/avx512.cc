@@ -33,8 +33,8 @@ const KernelSet& avx512_kernels() {
       plane_sums,
       real,
       real_depthwise,
-      {quantize, encode, threshold_vector, affine_acc, affine_real, add, add_codes, decode, add_affine_codes, decode_affine, clamp, map, pack,
-       has_nan},
+      {quantize, encode, threshold_vector, affine_acc, affine_real, add, add_codes, decode, add_affine_codes,
+       decode_affine, clamp, map, pack, has_nan},
   };
   return kernels;
 }

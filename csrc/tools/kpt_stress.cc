@@ -38,7 +38,8 @@ struct Stress {
     const kompakt::Engine serial(kompakt::read_program(file.data(), file.size()), {1, "", ""});
     input = kompakt::checked_product(serial.input_shape(), "input");
     output = kompakt::checked_product(serial.output_shape(), "output");
-    for (size_t i = 0; i < kBatch * input; ++i) x.push_back(static_cast<float>(3 * std::sin(0.7 * static_cast<double>(i))));
+    for (size_t i = 0; i < kBatch * input; ++i)
+      x.push_back(static_cast<float>(3 * std::sin(0.7 * static_cast<double>(i))));
     expected.resize(kBatch * output);
     serial.run(x.data(), kBatch, expected.data());
   }

@@ -14,7 +14,11 @@ from kompakt.artifact.write import save
 from support.programs import resnet_like_program
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake and a compiler")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake and a compiler"),
+]
 
 # Puts the module built here in the place of the installed one, then runs the tests without torch (too slow with ASan).
 RUN_TESTS = """
