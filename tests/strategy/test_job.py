@@ -193,7 +193,10 @@ def test_a_run_starts_from_another(tmp_path, monkeypatch) -> None:
     name = "features.3.parametrizations.weight.original"
     assert torch.equal(ends.job.module.state_dict()[name], trained.job.module.state_dict()[name])
     assert ends.result["engine"]["top1"] == pytest.approx(trained.result["engine"]["top1"], abs=5)
-    for changes, word in (({"model.start": "nowhere"}, "no checkpoint"), ({"model.source": "wider.py:build"}, "does not fit")):
+    for changes, word in (
+        ({"model.start": "nowhere"}, "no checkpoint"),
+        ({"model.source": "wider.py:build"}, "does not fit"),
+    ):
         with pytest.raises(kp.RecipeError, match=word):
             run_recipe(small_recipe(**{**settings, **changes}), tmp_path / "bad")
 
