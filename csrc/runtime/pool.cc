@@ -56,8 +56,15 @@ void Pool::run_erased(size_t tasks, Call call, const void* context) {
   wake_.notify_all();
   take_tasks(0);
   // A worker that comes late finds the job closed; only those inside are waited for.
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    open_ = false;
+  }
+  for (int i = 0; i < kSpins; ++i) {
+    if (active_.load(std::memory_order_acquire) == 0) return;
+    relax();
+  }
   std::unique_lock<std::mutex> lock(mutex_);
-  open_ = false;
   done_.wait(lock, [this] { return active_ == 0; });
 }
 

@@ -42,7 +42,7 @@ class Pool {
   std::atomic<size_t> job_{0};   // number of jobs posted so far
   std::atomic<bool> stop_{false};
   bool open_ = false;            // guarded: workers may still join the current job
-  size_t active_ = 0;            // guarded: workers inside the current job
+  std::atomic<size_t> active_{0};  // workers inside the current job; changed with the mutex held
   Call call_ = nullptr;          // guarded; constant while a job is open or has active workers
   const void* context_ = nullptr;
   size_t tasks_ = 0;
