@@ -22,7 +22,7 @@ from kompakt.graph import trace
 from kompakt.quant.attach import attach, calibrate
 from kompakt.strategy.choices import layer_choices, residual_choice
 from kompakt.strategy.recipe import load_recipe
-from kompakt.train.loop import has_fast_bf16
+from kompakt.train.optimizer import has_fast_bf16
 from kompakt.zoo import ResNetCifar
 
 RECIPES = ("w2a2-lq", "w3a3-lq", "w2a32-lq", "w2a2-lsq")

@@ -7,13 +7,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._core.errors import DataError
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) uint8 or float32, and labels (N,) int64."""
+    """Images (N, C, H, W) or features (N, F), uint8 or float32, and labels (N,) int64.
+
+    Raises: DataError for other shapes or types.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.ndim not in (2, 4) or images.dtype not in (np.uint8, np.float32):
+            raise DataError(
+                f"images must be uint8 or float32 (N, C, H, W) or (N, features), got {images.dtype} {images.shape}"
+            )
+        if labels.shape != images.shape[:1] or labels.dtype != np.int64:
+            raise DataError(
+                f"labels must be int64, one for each of {len(images)} images, got {labels.dtype} {labels.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -28,8 +44,10 @@ class Dataset:
     """A named data set: input of the network = (images * scale - mean) / std per channel.
 
     Attributes:
+        scale: factor of the raw values.
         crop_padding: random-crop padding in pixels used for training (0 = none).
         flip: whether training images are mirrored at random.
+    Raises: DataError where mean or std do not fit the images, or features are to be cropped or mirrored.
     """
 
     name: str
@@ -41,14 +59,29 @@ class Dataset:
     crop_padding: int = 0
     flip: bool = False
 
+    def __post_init__(self) -> None:
+        channels = self.train.images.shape[1]
+        if {len(self.mean), len(self.std)} - {1, channels} or min(self.std) <= 0:
+            raise DataError(
+                f"{self.name}: mean and std must have 1 or {channels} entries, std above 0, got {self.mean}, {self.std}"
+            )
+        if self.test.images.shape[1:] != self.train.images.shape[1:]:
+            raise DataError(
+                f"{self.name}: training and test images must have one shape, got {self.train.images.shape[1:]} and "
+                f"{self.test.images.shape[1:]}"
+            )
+        if self.train.images.ndim == 2 and (self.crop_padding or self.flip):
+            raise DataError(f"{self.name}: features (N, F) can be neither cropped nor mirrored")
+
     def smallest(self, train: int, test: int) -> Dataset:
         """The same data set with only the first images of each split: for a dry run of every phase."""
         return replace(self, train=self.train.head(train), test=self.test.head(test))
 
     def normalise(self, images: np.ndarray) -> np.ndarray:
-        """Network input, float32 (N, C, H, W)."""
-        mean = np.asarray(self.mean, np.float32).reshape(1, -1, 1, 1)
-        std = np.asarray(self.std, np.float32).reshape(1, -1, 1, 1)
+        """Network input, float32, shape of `images`."""
+        shape = (1, -1, *[1] * (images.ndim - 2))
+        mean = np.asarray(self.mean, np.float32).reshape(shape)
+        std = np.asarray(self.std, np.float32).reshape(shape)
         return (images.astype(np.float32) * np.float32(self.scale) - mean) / std
 
     def digest(self) -> str:

@@ -2,5 +2,5 @@
 
 from .evaluate import accuracy as accuracy
 from .evaluate import predict as predict
-from .loop import TrainSettings as TrainSettings
 from .loop import train as train
+from .settings import TrainSettings as TrainSettings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,15 +14,25 @@ from torch import nn
 from .._core.errors import TrainingError
 from .._core.files import atomic_write
 
+KEYS = {"progress", "module", "optimizer", "torch_rng", "fingerprint"}
+
 
 @dataclass
 class Progress:
-    """Position in the run: next epoch and step, seconds spent, and what `metrics.jsonl` held at that time (bytes)."""
+    """Position in the run.
+
+    Attributes:
+        epoch, step: the next ones.
+        seconds: time spent.
+        metrics_bytes: what `metrics.jsonl` held at that time.
+        losses: of the steps of the epoch that is under way.
+    """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     metrics_bytes: int = 0
+    losses: list[float] = field(default_factory=list)
 
 
 def save(path: Path, progress: Progress, module: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> None:
@@ -40,16 +51,26 @@ def restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, fin
 
     Raises: TrainingError if the file is unreadable or comes from a run with other settings.
     """
-    try:
-        state = torch.load(path, weights_only=True)
-    except Exception as error:
-        raise TrainingError(f"{path}: no readable checkpoint ({error}); delete it to start again") from error
+    state = _read(path)
     if state["fingerprint"] != fingerprint:
         raise TrainingError(f"{path}: comes from a run with other settings; use another output folder or delete it")
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["torch_rng"])
-    return Progress(**state["progress"])
+    try:
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["torch_rng"])
+        return Progress(**state["progress"])
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise TrainingError(f"{path}: does not fit this network ({error}); use another folder or delete it") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise TrainingError(f"{path}: no readable checkpoint ({error}); delete it to start again") from error
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise TrainingError(f"{path}: no checkpoint of a training run; delete it to start again")
+    return state
 
 
 class Metrics:
@@ -58,16 +79,20 @@ class Metrics:
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.stream = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  (close() ends it)
-        self.stream.truncate(keep_bytes)
+        # Never beyond its end: a file that was deleted or shortened by hand must not fill with zero bytes.
+        self.stream.truncate(min(keep_bytes, self.stream.seek(0, io.SEEK_END)))
         self.stream.seek(0, io.SEEK_END)
 
     def write(self, **record: object) -> None:
+        """Append one record and hand it to the system: a killed process loses no line."""
         self.stream.write(json.dumps(record).encode() + b"\n")
         self.stream.flush()
 
     @property
     def size(self) -> int:
+        """Bytes written, those of earlier runs included."""
         return self.stream.tell()
 
     def close(self) -> None:
+        """Close the file."""
         self.stream.close()

@@ -6,22 +6,32 @@ import numpy as np
 import torch
 from torch import nn
 
+from .._core.errors import DataError
 from ..data import Dataset, Split
+from ..graph.graph import set_modes
+from .batches import in_channels_last
 
 
 @torch.no_grad()
 def predict(module: nn.Module, dataset: Dataset, split: Split, batch_size: int = 500) -> np.ndarray:
-    """Logits of every image of `split`, float32 (N, classes), in evaluation mode and float32."""
-    was_training, device = module.training, next(module.parameters()).device
+    """Logits of every image of `split`, float32 (N, classes), in evaluation mode and float32; the mode stays.
+
+    Raises: DataError for an empty split.
+    """
+    if not len(split):
+        raise DataError(f"{dataset.name}: the split holds no image to predict")
+    device, modes = next(module.parameters()).device, {m: m.training for m in module.modules()}
     module.eval()
-    parts = []
-    for i in range(0, len(split), batch_size):
-        x = torch.from_numpy(dataset.normalise(split.images[i : i + batch_size]))
-        parts.append(module(x.contiguous(memory_format=torch.channels_last).to(device)).float().cpu().numpy())
-    module.train(was_training)
+    try:
+        parts = []
+        for i in range(0, len(split), batch_size):
+            x = torch.from_numpy(dataset.normalise(split.images[i : i + batch_size]))
+            parts.append(module(in_channels_last(x).to(device)).float().cpu().numpy())
+    finally:
+        set_modes(modes)
     return np.concatenate(parts)
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Share of right answers in percent."""
+    """Share of right answers in percent: logits (N, classes), labels (N,)."""
     return float(100.0 * np.mean(logits.argmax(1) == labels))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._core.cpu import cpu_flags
 from .._core.errors import TrainingError
 from ..data import Dataset
 from ..quant import Quantizer
@@ -21,40 +18,10 @@ from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
 from .evaluate import accuracy, predict
 from .interrupt import Interrupt
+from .optimizer import has_fast_bf16, learning_rate, make_optimizer
+from .settings import TrainSettings
 
 Forward = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Settings of one training stage.
-
-    Attributes:
-        lr: peak learning rate; `schedule` "cosine" decays it to 0 over the run, "constant" keeps it.
-        warmup_epochs: linear rise from 0 to `lr`.
-        weight_decay: on weights of layers only; never on batch-norm, biases and quantizer parameters.
-        distill: share of the loss that compares with the float model's softmax (0 = labels only).
-        last_stage_epochs: final epochs that go through whole integer levels.
-        bf16: compute in bfloat16 where the CPU has it. compile: use torch.compile.
-        checkpoint_s: seconds between checkpoints.
-    """
-
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "sgd"
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    warmup_epochs: float = 0.0
-    distill: float = 0.5
-    temperature: float = 1.0
-    last_stage_epochs: int = 2
-    evaluate_every: int = 5
-    seed: int = 0
-    bf16: bool = True
-    compile: bool = True
-    checkpoint_s: float = 60.0
 
 
 def train(
@@ -69,7 +36,9 @@ def train(
         resume: continue from `folder/checkpoint.pt` if it is there; the result is bitwise that of an unbroken run.
         fingerprint: names the run; a checkpoint of another one is refused.
         on_progress: called with a record a few times a minute and after each epoch.
-    Raises: TrainingError if the loss is not finite (epoch and step named). KeyboardInterrupt once the state is saved.
+    Returns: the position at the end.
+    Raises: TrainingError if the loss is not finite (epoch and step named), data and network do not fit, or a checkpoint
+        is damaged or of another run. KeyboardInterrupt once the state is saved.
     """
     return _Run(module, dataset, settings, folder, teacher, fingerprint, on_progress).go(resume)
 
@@ -85,6 +54,10 @@ class _Run:
         self.batches = Batches(dataset, settings.batch_size, settings.seed, self.device)
         self.optimizer = make_optimizer(module, settings)
         self.quantizers = [m for m in module.modules() if isinstance(m, Quantizer)]
+        if settings.distill > 0 and teacher is None:
+            raise TrainingError(
+                f"distill = {settings.distill} needs the float model: give teacher, or set distill to 0"
+            )
         self.teacher = _frozen(teacher).to(self.device) if settings.distill > 0 and teacher is not None else None
         self.checkpoint, self.metrics_path = folder / "checkpoint.pt", folder / "metrics.jsonl"
         self.bf16 = settings.bf16 and has_fast_bf16(self.device)
@@ -94,6 +67,7 @@ class _Run:
             self.teacher_forward = torch.compile(self.teacher)
 
     def go(self, resume: bool) -> Progress:
+        self._check_fit()
         torch.manual_seed(self.settings.seed)
         progress = Progress()
         if resume and self.checkpoint.exists():
@@ -105,6 +79,18 @@ class _Run:
         finally:
             metrics.close()
         return progress
+
+    def _check_fit(self) -> None:
+        """One image through the network before anything is trained."""
+        labels, first = self.dataset.train.labels, self.dataset.train.head(1)
+        try:
+            found = predict(self.module, self.dataset, first).shape
+        except RuntimeError as error:
+            raise TrainingError(f"the network does not run on images of shape {first.images.shape}: {error}") from error
+        if len(found) != 2 or labels.min() < 0 or labels.max() >= found[1]:
+            raise TrainingError(
+                f"data and network do not fit: labels are {labels.min()}..{labels.max()}, outputs have shape {found}"
+            )
 
     def _epochs(self, progress: Progress, metrics: Metrics, interrupt: Interrupt) -> None:
         last_stage = self.settings.epochs - self.settings.last_stage_epochs
@@ -118,7 +104,7 @@ class _Run:
                 if epoch == last_stage and progress.step == 0:
                     metrics.write(event="stage", name="whole levels", epoch=epoch)
             self.module.train()
-            losses: list[Tensor] = []
+            losses = [torch.tensor(loss, device=self.device) for loss in progress.losses]
             for x, labels in self.batches.epoch(epoch, progress.step):
                 losses.append(self._step(x, labels, epoch * self.batches.steps + progress.step))
                 progress.step += 1
@@ -126,12 +112,14 @@ class _Run:
                 if progress.step % 20 == 0:
                     self._report(progress, losses)
                 if interrupt.requested or time.monotonic() - saved > self.settings.checkpoint_s:
-                    self._save(progress, metrics)
+                    self._save(progress, metrics, losses)
                     saved = time.monotonic()
                     interrupt.stop_if_requested()
+            _check_finite(losses, progress)
             progress.epoch, progress.step = epoch + 1, 0
             self._finish_epoch(progress, metrics, losses)
-            self._save(progress, metrics)
+            self._save(progress, metrics, [])
+            interrupt.stop_if_requested()
 
     def _step(self, x: Tensor, labels: Tensor, global_step: int) -> Tensor:
         for group in self.optimizer.param_groups:
@@ -156,7 +144,8 @@ class _Run:
         return t * t * distance
 
     def _report(self, progress: Progress, losses: list[Tensor]) -> None:
-        loss = _finite_mean(losses[-20:], f"epoch {progress.epoch}, step {progress.step}")
+        _check_finite(losses, progress)
+        loss = float(torch.stack(losses[-20:]).mean())
         done = progress.epoch + progress.step / self.batches.steps
         self.on_progress({
             "event": "step", "epoch": progress.epoch, "step": progress.step, "steps": self.batches.steps, "loss": loss,
@@ -164,9 +153,9 @@ class _Run:
         })  # fmt: skip
 
     def _finish_epoch(self, progress: Progress, metrics: Metrics, losses: list[Tensor]) -> None:
-        loss = _finite_mean(losses, f"the end of epoch {progress.epoch}") if losses else None
         record = {
-            "event": "epoch", "epoch": progress.epoch, "epochs": self.settings.epochs, "loss": loss,
+            "event": "epoch", "epoch": progress.epoch, "epochs": self.settings.epochs,
+            "loss": float(torch.stack(losses).mean()) if losses else None,
             "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2),
         }  # fmt: skip
         if progress.epoch % self.settings.evaluate_every == 0 or progress.epoch == self.settings.epochs:
@@ -175,45 +164,22 @@ class _Run:
         metrics.write(**record)
         self.on_progress(record)
 
-    def _save(self, progress: Progress, metrics: Metrics) -> None:
-        progress.metrics_bytes = metrics.size
+    def _save(self, progress: Progress, metrics: Metrics, losses: list[Tensor]) -> None:
+        _check_finite(losses, progress)  # a state that is lost already must not replace a good one
+        progress.metrics_bytes, progress.losses = metrics.size, [float(loss) for loss in losses]
         save(self.checkpoint, progress, self.module, self.optimizer, self.fingerprint)
 
 
-def _finite_mean(losses: list[Tensor], where: str) -> float:
-    loss = float(torch.stack(losses).mean())
-    if not math.isfinite(loss):
-        raise TrainingError(f"loss is {loss} at {where}; lower [train] lr or start from a trained model")
-    return loss
-
-
-def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """SGD (Nesterov) or Adam; weight decay acts on weights of two or more axes only."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=settings.lr)
-    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
-
-
-def learning_rate(settings: TrainSettings, epoch: float) -> float:
-    """Learning rate at a (fractional) epoch."""
-    if epoch < settings.warmup_epochs:
-        return settings.lr * (epoch / settings.warmup_epochs)
-    if settings.schedule == "constant":
-        return settings.lr
-    share = (epoch - settings.warmup_epochs) / max(settings.epochs - settings.warmup_epochs, 1e-9)
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: any GPU of today, a CPU with AVX-512 BF16 or AMX."""
-    if device.type != "cpu":
-        return True
-    return bool({"avx512_bf16", "amx_bf16"} & cpu_flags())
+def _check_finite(losses: list[Tensor], progress: Progress) -> None:
+    """Raise TrainingError naming the first step (counted from 1) of the epoch whose loss is NaN or Inf."""
+    if not losses or torch.isfinite(torch.stack(losses)).all():
+        return
+    bad = int(torch.isfinite(torch.stack(losses)).logical_not().nonzero()[0])
+    step = progress.step - len(losses) + bad + 1
+    raise TrainingError(
+        f"loss is {float(losses[bad])} at epoch {progress.epoch}, step {step}; "
+        "lower [train] lr or start from a trained model"
+    )
 
 
 def in_memory_format(module: nn.Module, memory_format: torch.memory_format) -> nn.Module:

@@ -1,0 +1,53 @@
+"""Settings of one training stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._core.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train.
+
+    Attributes:
+        lr: peak learning rate; `schedule` "cosine" decays it to 0 over the run, "constant" keeps it.
+        warmup_epochs: linear rise from 0 to `lr`.
+        weight_decay: on weights of layers only; never on batch-norm, biases and quantizer parameters.
+        distill: share of the loss that compares with the float model's softmax (0 = labels only).
+        last_stage_epochs: final epochs that go through whole integer levels.
+        bf16: compute in bfloat16 where the CPU has it. compile: use torch.compile.
+        checkpoint_s: seconds between checkpoints.
+    Raises: TrainingError for a value that makes no sense.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    warmup_epochs: float = 0.0
+    distill: float = 0.5
+    temperature: float = 1.0
+    last_stage_epochs: int = 2
+    evaluate_every: int = 5
+    seed: int = 0
+    bf16: bool = True
+    compile: bool = True
+    checkpoint_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, known in {"optimizer": ("sgd", "adam"), "schedule": ("cosine", "constant")}.items():
+            if getattr(self, name) not in known:
+                raise TrainingError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("epochs", "weight_decay", "warmup_epochs", "last_stage_epochs", "seed", "momentum", "distill"):
+            if not getattr(self, name) >= 0:
+                raise TrainingError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("batch_size", "lr", "temperature", "evaluate_every"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} must be more than 0, got {getattr(self, name)}")
+        if self.distill > 1 or self.momentum >= 1:
+            raise TrainingError(f"distill is at most 1 and momentum below 1, got {self.distill} and {self.momentum}")
