@@ -9,16 +9,28 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from .._core.errors import RecipeError, nearest
+from ..quant import method
 from ..train import TrainSettings
+from .overrides import override
 
+Bits = StrictInt | Literal["float"]
 FloatOr8 = Literal["float", 2, 3, 4, 5, 6, 7, 8]
 
 
 class Strict(BaseModel):
+    """A table that refuses keys that it does not know."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def _check_bits(name: str, **choices: Bits | None) -> None:
+    possible = method(name).bits
+    for key, bits in choices.items():
+        if isinstance(bits, int) and bits not in possible:
+            raise RecipeError(f'{key} must be one of {possible} for {name!r}, or "float", got {bits}')
 
 
 class Model(Strict):
@@ -46,8 +58,14 @@ class Override(Strict):
 
     layers: str
     method: str | None = None
-    weight_bits: int | Literal["float"] | None = None
-    activation_bits: int | Literal["float"] | None = None
+    weight_bits: Bits | None = None
+    activation_bits: Bits | None = None
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Override:
+        if self.method is not None:
+            _check_bits(self.method, weight_bits=self.weight_bits, activation_bits=self.activation_bits)
+        return self
 
 
 class QuantizeStage(Strict):
@@ -59,11 +77,16 @@ class QuantizeStage(Strict):
 
     kind: Literal["quantize"]
     method: str
-    weight_bits: int | Literal["float"] = 2
-    activation_bits: int | Literal["float"] = 2
+    weight_bits: Bits = 2
+    activation_bits: Bits = 2
     first_last: FloatOr8 = 8
     residual_bits: FloatOr8 = 8
     override: list[Override] = []
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> QuantizeStage:
+        _check_bits(self.method, weight_bits=self.weight_bits, activation_bits=self.activation_bits)
+        return self
 
 
 class Train(Strict):
@@ -115,6 +138,7 @@ class Recipe(Strict):
     output: Output = Output()
 
     def train_settings(self) -> TrainSettings:
+        """The settings of the training stage."""
         return TrainSettings(seed=self.seed, **self.train.model_dump())
 
     def fingerprint(self) -> str:
@@ -127,6 +151,7 @@ class Recipe(Strict):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder(self) -> Path:
+        """The run folder."""
         return Path(self.output.folder or f"runs/{self.name}")
 
 
@@ -149,11 +174,9 @@ def load_recipe(source: str | Path, settings: dict[str, object] | None = None) -
 
 
 def parse_recipe(raw: dict[str, Any], settings: dict[str, object], where: str = "recipe") -> Recipe:
-    """Validate a recipe given as nested tables. Raises: RecipeError."""
-    for key, value in settings.items():
-        _set(raw, key.split("."), value, where)
+    """Validate a recipe given as nested tables, which stay as they are. Raises: RecipeError."""
     try:
-        return Recipe.model_validate(raw)
+        return Recipe.model_validate(override(raw, settings, where))
     except ValidationError as error:
         raise RecipeError(f"{where}: {_explain(error)}") from None
 
@@ -171,29 +194,27 @@ def matching(pattern: str, names: list[str]) -> list[str]:
     return found
 
 
-def _set(raw: dict[str, Any], keys: list[str], value: object, where: str) -> None:
-    table: object = raw
-    for key in keys[:-1]:
-        if isinstance(table, list) and key.isdigit() and int(key) < len(table):
-            table = table[int(key)]
-        elif isinstance(table, dict):
-            table = table.setdefault(key, {})
-        if not isinstance(table, dict | list):
-            raise RecipeError(f"{where}: {'.'.join(keys)}: {key} is a value, not a table")
-    if isinstance(table, list):  # `stage.method` means the only stage
-        table = table[0]
-    table[keys[-1]] = value  # type: ignore[index]
-
-
 def _explain(error: ValidationError) -> str:
+    """The first problem: key, what was expected, what came, nearest valid names."""
     problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {place!r}; {nearest(str(problem['loc'][-1]), _keys_at(problem['loc'][:-1]))}"
-    return f"{place}: {problem['msg']}, got {problem.get('input')!r}"
+    keys, kind = [part for part in problem["loc"] if not _is_tag(part)], problem["type"]
+    place = ".".join(map(str, keys))
+    if kind == "extra_forbidden":
+        return f"unknown key {place!r}; {nearest(str(keys[-1]), _keys_at(keys[:-1]))}"
+    if kind == "missing":
+        return f"key {place!r} is missing"
+    if kind == "value_error":
+        return f"{place}: {problem['ctx']['error']}"
+    message = problem["msg"] if len(keys) == len(problem["loc"]) else 'must be a whole number or "float"'
+    return f"{place}: {message}, got {problem.get('input')!r}"
 
 
-def _keys_at(place: tuple[int | str, ...]) -> list[str]:
+def _is_tag(part: int | str) -> bool:
+    """Whether a part of a place names the alternative of a union instead of a key."""
+    return part == "int" or str(part).startswith("literal[")
+
+
+def _keys_at(place: list[int | str]) -> list[str]:
     model: type[BaseModel] = Recipe
     tables: dict[str, type[BaseModel]] = {
         "model": Model, "data": Data, "stage": QuantizeStage, "train": Train, "published": Published, "output": Output,
