@@ -29,9 +29,10 @@ def run(*words: object, cwd: Path, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files under version control, as they are now, and nothing else."""
+    """The files of this checkout as they are now, without what is ignored."""
     target = tmp_path_factory.mktemp("checkout")
-    for name in run("git", "ls-files", cwd=ROOT).split():
+    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in run(*command, cwd=ROOT).split():
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes((ROOT / name).read_bytes())

@@ -120,7 +120,7 @@ class _Live:
         from rich.progress import Progress as Bars
 
         self._bars = Bars(
-            TextColumn("{task.description:<10}"),
+            TextColumn("{task.description:<12}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}"),
