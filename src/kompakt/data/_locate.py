@@ -22,7 +22,7 @@ def locate(relative: str) -> Path:
 
 
 def _roots() -> list[Path]:
-    if "KOMPAKT_DATA" in os.environ:
+    if os.environ.get("KOMPAKT_DATA"):
         return [Path(os.environ["KOMPAKT_DATA"])]
     checkout = Path(__file__).resolve().parents[3]
     return list(dict.fromkeys([Path.cwd().resolve().parent / "shared", checkout.parent / "shared"]))

@@ -47,6 +47,8 @@ def _architecture(name: str, architecture: dict[str, Any], weights: dict[str, Te
     family = architecture["family"]
     if family != "resnet-cifar" or "quantizer" in architecture or "quantization" in architecture:
         raise DataError(f"{name}: no stock architecture for family {family!r}; build it and load the weights")
+    if architecture.get("activation", "relu") != "relu":
+        raise DataError(f"{name}: its activation is {architecture['activation']}, the stock architecture has relu")
     has_projection = any("shortcut" in key for key in weights)
     return ResNetCifar(architecture["depth"], len(weights["linear.bias"]), has_projection)
 

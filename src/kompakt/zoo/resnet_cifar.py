@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._core.errors import GraphError
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut.
@@ -37,12 +39,18 @@ class BasicBlock(nn.Module):
 
 
 class ResNetCifar(nn.Module):
-    """(N, 3, 32, 32) -> (N, classes) logits. Depth is 6n+2: 20, 32, 44, 56, 110."""
+    """(N, 3, 32, 32) -> (N, classes) logits.
+
+    Args:
+        depth: 6n+2: 20, 32, 44, 56, 110.
+        projection: whether shortcuts that change shape are convolutions (see `BasicBlock`).
+    Raises: GraphError for another depth.
+    """
 
     def __init__(self, depth: int = 20, classes: int = 10, projection: bool = False) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
-            raise ValueError(f"depth must be 6n+2 (20, 32, 44, ...), got {depth}")
+            raise GraphError(f"depth must be 6n+2 (20, 32, 44, ...), got {depth}")
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         blocks = (depth - 2) // 6
