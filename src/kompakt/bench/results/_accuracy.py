@@ -60,7 +60,7 @@ def accuracy_section(found: list[Entry]) -> str:
     """Top-1 in the engine beside the float network, the goal, and the number that others published."""
     header = (
         "recipe", "network", "data", "bits", "protocol", "seeds>", "float top-1 %>", "engine top-1 %>", "change>",
-        "goal", "published %>", "published in", "training min>",
+        "goal", "published %>", "published in", "training min>", "on threads>",
     )  # fmt: skip
     return table(header, [_accuracy_row(entry) for entry in found])
 
@@ -74,6 +74,7 @@ def _accuracy_row(entry: Entry) -> list[str]:
         f"{first.published.value:.2f}" if first.published else MISSING,
         first.published.source if first.published else MISSING,
         f"{sum(minutes) / len(minutes):.0f}" if minutes else MISSING,
+        f"{first.train_threads:.0f}" if minutes and first.train_threads else MISSING,
     ]  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class AccuracyRecord(Record):
     commit: str | None = None
     machine: Annotated[str | None, BeforeValidator(_as_text)] = None
     train_s: Count | None = None
+    train_threads: Count | None = None
     published: Published | None = None
     goal_top1: Percent | None = None
     file_breakdown: dict[str, Count] = {}
@@ -155,6 +156,7 @@ def accuracy_record(result: dict[str, Any], environment: dict[str, Any]) -> dict
         "commit": environment.get("commit"),
         "machine": environment.get("cpu"),
         "train_s": result.get("train_s"),
+        "train_threads": result.get("threads"),
         "float_top1": result.get("float", {}).get("top1"),
         "engine_top1": result.get("engine", {}).get("top1"),
         "published": result.get("published"),
