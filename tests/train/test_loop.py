@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from kompakt._core.errors import DataError, TrainingError
+from kompakt._core.errors import DataError, StorageError, TrainingError
 from kompakt.data import Dataset, Split
 from kompakt.graph import trace
 from kompakt.quant import Quantizer
@@ -131,6 +133,51 @@ def test_a_lost_log_is_not_filled_with_zeros(tmp_path):
     (tmp_path / "metrics.jsonl").unlink()
     run(tmp_path, resume=True, epochs=2, module=quantized_net(float_net()))
     assert [record["epoch"] for record in metrics(tmp_path) if record["event"] == "epoch"] == [2]
+
+
+class Captured(nn.Module):
+    """Holds a quantized network, but runs what was captured before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        net = float_net()
+        self.quantized, self.captured = quantized_net(net), net
+
+    def forward(self, x):
+        return self.captured(x)
+
+
+def test_a_network_that_was_captured_before_its_quantizers_is_not_trained(tmp_path):
+    with pytest.raises(TrainingError, match=r"^quantized\..*step: no gradient arrives"):
+        train(Captured(), few_digits(), replace(SETTINGS, distill=0.0), tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"metrics\.jsonl: cannot be written"):
+        run(tmp_path / "file" / "run", epochs=1)
+
+
+@pytest.mark.parametrize("count", [1, 4, 11])
+def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch, count):
+    """The `count`-th flush to disk fails: the file and its needed bytes are named, nothing half is left."""
+    left, plain = [count], os.fsync
+
+    def fsync(descriptor):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError, match=r"checkpoint\.pt: cannot write \d+ bytes \(No space left on device\)"):
+        run(tmp_path)
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".tmp")] == []
+    assert (tmp_path / "checkpoint.pt").exists() == (count > 1)
+    if count > 1:
+        monkeypatch.undo()
+        run(tmp_path, resume=True, module=quantized_net(float_net()))
+        assert checkpoint(tmp_path)["progress"]["epoch"] == SETTINGS.epochs
 
 
 def test_distillation_needs_a_teacher(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._core.errors import TrainingError
+from .._core.errors import StorageError, TrainingError
 from .._core.files import atomic_write
 
 KEYS = {"progress", "module", "optimizer", "torch_rng", "fingerprint"}
@@ -74,19 +74,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Metrics:
-    """`metrics.jsonl`: one JSON object per line; on resume cut back to the checkpoint, so that no line is double."""
+    """`metrics.jsonl`: one JSON object per line; on resume cut back to the checkpoint, so that no line is double.
+
+    Raises: StorageError naming the file if it cannot be written.
+    """
 
     def __init__(self, path: Path, keep_bytes: int = 0) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115  (close() ends it)
-        # Never beyond its end: a file that was deleted or shortened by hand must not fill with zero bytes.
-        self.stream.truncate(min(keep_bytes, self.stream.seek(0, io.SEEK_END)))
-        self.stream.seek(0, io.SEEK_END)
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer: a killed process loses no line.
+            self.stream = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115  (see close)
+            # Never beyond its end: a file that was deleted or shortened by hand must not fill with zero bytes.
+            self.stream.truncate(min(keep_bytes, self.stream.seek(0, io.SEEK_END)))
+            self.stream.seek(0, io.SEEK_END)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written ({error.strerror})") from error
 
     def write(self, **record: object) -> None:
-        """Append one record and hand it to the system: a killed process loses no line."""
-        self.stream.write(json.dumps(record).encode() + b"\n")
-        self.stream.flush()
+        """Append one record."""
+        line = json.dumps(record).encode() + b"\n"
+        try:
+            written = self.stream.write(line)
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot write {len(line)} bytes ({error.strerror})") from error
+        if written != len(line):
+            raise StorageError(f"{self.path}: wrote {written} of {len(line)} bytes; is the disk full?")
 
     @property
     def size(self) -> int:

@@ -53,6 +53,7 @@ class _Run:
         self.device = next(module.parameters()).device
         self.batches = Batches(dataset, settings.batch_size, settings.seed, self.device)
         self.optimizer = make_optimizer(module, settings)
+        self.is_checked = False
         self.quantizers = [m for m in module.modules() if isinstance(m, Quantizer)]
         if settings.distill > 0 and teacher is None:
             raise TrainingError(
@@ -133,6 +134,9 @@ class _Run:
                 loss = (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if not self.is_checked:
+            _check_gradients(self.module)
+            self.is_checked = True
         self.optimizer.step()
         for quantizer in self.quantizers:
             quantizer.rule.after_step()
@@ -168,6 +172,17 @@ class _Run:
         _check_finite(losses, progress)  # a state that is lost already must not replace a good one
         progress.metrics_bytes, progress.losses = metrics.size, [float(loss) for loss in losses]
         save(self.checkpoint, progress, self.module, self.optimizer, self.fingerprint)
+
+
+def _check_gradients(module: nn.Module) -> None:
+    """Raise TrainingError if a quantizer's parameter is not part of what is trained."""
+    for path, part in module.named_modules():
+        for name, parameter in part.named_parameters() if isinstance(part, Quantizer) else ():
+            if parameter.requires_grad and parameter.grad is None:
+                raise TrainingError(
+                    f"{path}.{name}: no gradient arrives, this quantizer is not part of the network that is trained; "
+                    "attach quantizers first, then make whatever captures the network"
+                )
 
 
 def _check_finite(losses: list[Tensor], progress: Progress) -> None:
