@@ -14,6 +14,7 @@ Generator = np.random.Generator
 def bounded_basis(rng: Generator, bits: int, grains: int, low: int, high: int) -> np.ndarray:
     """int16 (grains, bits) with every partial sum in [low, high] and no row all zero."""
     basis = rng.integers(low // bits, high // bits + 1, (grains, bits)).astype(np.int16)
+    basis = np.maximum(basis, -(-low // bits))  # // rounds down, away from zero here
     empty = ~basis.any(axis=1)
     basis[empty, 0] = 1
     return basis
