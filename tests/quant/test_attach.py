@@ -137,6 +137,22 @@ def test_an_error_in_calibration_names_the_slot_and_ends_it():
     assert not any(m.calibrating for m in graph.module.modules() if isinstance(m, ActivationSlot))
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (4, 1, 8, 8), (4, 3, 9, 8), (3, 8, 8)])
+def test_calibration_values_of_another_shape(shape):
+    net, x = build("identity")
+    graph = attach(trace(net, x), {"head": LSQ}, None)
+    with pytest.raises(QuantizerError, match=r"shape \(N, 3, 8, 8\), N >= 1, got"):
+        calibrate(graph, torch.zeros(shape))
+
+
+def test_the_network_input_is_stored_where_a_pool_reads_it():
+    net = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 2, 1))
+    graph = attach(trace(net, torch.zeros(1, 3, 4, 4)), {"1": LSQ}, Choice("lsq", 8))
+    store = next(node for node in graph.nodes if str(node.target).endswith("_store"))
+    assert store.args[0] is graph.input
+    assert graph.submodule(store).quantizer.signed
+
+
 @pytest.mark.parametrize(
     ("then", "expected"),
     [

@@ -126,6 +126,26 @@ def test_a_run_that_is_killed_again_and_again(unbroken, tmp_path):
     assert metrics(tmp_path) == metrics(unbroken)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the compiler's own
+def test_compiled_training_resumes_with_the_same_bits(tmp_path, monkeypatch):
+    run(tmp_path / "whole", epochs=2, compile=True)
+    left, plain = [STEPS + 2], torch.optim.SGD.step
+
+    def step(optimizer, *arguments, **options):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(optimizer, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", epochs=2, compile=True)
+    run(tmp_path / "broken", epochs=2, compile=True, resume=True)
+    assert same(checkpoint(tmp_path / "broken"), checkpoint(tmp_path / "whole"))
+    assert metrics(tmp_path / "broken") == metrics(tmp_path / "whole")
+
+
 def test_a_finished_run_is_not_trained_further(unbroken, tmp_path):
     run(tmp_path)
     before = checkpoint(tmp_path)

@@ -70,8 +70,13 @@ def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None
 def calibrate(graph: Graph, batch: Tensor) -> None:
     """Fit every activation slot to `batch` (N, ...), in the order of the network, each behind the slots before it.
 
-    Leaves the module in evaluation mode. Raises: QuantizerError naming the slot that saw NaN or Inf.
+    Leaves the module in evaluation mode.
+
+    Raises: QuantizerError if the batch has not the example's shape, or naming the slot that saw NaN or Inf.
     """
+    if batch.shape[1:] != graph.example.shape[1:] or not len(batch):
+        expected = ", ".join(map(str, graph.example.shape[1:]))
+        raise QuantizerError(f"calibration needs values of shape (N, {expected}), N >= 1, got {tuple(batch.shape)}")
     slots = [module for module in graph.module.modules() if isinstance(module, ActivationSlot)]
     graph.module.eval()
     try:
