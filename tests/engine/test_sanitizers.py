@@ -67,7 +67,7 @@ def test_engine_tests_under_address_and_undefined_sanitizers(tmp_path: Path) -> 
         "-p",
         "no:cacheprovider",
         "-k",
-        # A fork beside threads that allocate can leave ASan's own allocator locked in the child; the plain run has that test.
+        # A fork beside allocating threads can leave ASan's own allocator locked in the child; the plain run tests it.
         "not memory_does_not_grow and not spawned and not fork_while_other_threads_run",
     ]
     command = [sys.executable, "-c", RUN_TESTS, str(module), *options, str(ROOT / "tests" / "engine")]
