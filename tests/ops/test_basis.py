@@ -213,7 +213,7 @@ def test_snapped_levels_are_whole_numbers_within_the_stated_bound(seed, bits, sp
     integer, scale = ops.snap(v)
     assert torch.equal(integer, integer.round())
     assert (integer.abs().sum(1) <= 127).all()
-    torch.testing.assert_close(scale[:, 0], v.abs().sum(1) / (127 - bits / 2), rtol=1e-6, atol=0)
+    torch.testing.assert_close(scale[:, 0], v.abs().sum(1) / (127 - bits / 2), rtol=2**-16, atol=0)
     assert ((integer * scale - v).abs() <= 0.501 * scale).all()
     words = ops.code_words("pm", v)
     levels, snapped = v @ words.T, (integer * scale) @ words.T
@@ -222,6 +222,16 @@ def test_snapped_levels_are_whole_numbers_within_the_stated_bound(seed, bits, sp
     assert (distance <= span * bits / (508 - 2 * bits) * 1.01).all()
     if bits <= 3:
         assert (distance < span / 127).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), bits=st.integers(1, 8), spread=st.floats(1e-6, 1e6))
+def test_a_snapped_level_is_exact_in_float32(seed, bits, spread):
+    """So the sum of scaled digits in training and level · scale in the engine are the same number, bit for bit."""
+    integer, scale = ops.snap(torch.randn(4, bits, generator=torch.Generator().manual_seed(seed)) * spread)
+    words = ops.code_words("pm", integer)
+    in_training = ops.sorted_levels(integer * scale, "pm").values
+    exact = ((integer @ words.T).double() * scale.double()).sort(dim=1).values
+    assert torch.equal(in_training.double(), exact)
 
 
 def test_a_dead_filter_snaps_to_a_legal_basis():

@@ -119,11 +119,19 @@ def snap(basis: Tensor, largest: int = 127) -> tuple[Tensor, Tensor]:
     """Integer basis (G, K) and scale (G, 1) with basis ≈ integer · scale and every level within ±largest.
 
     The scale leaves room for the K roundings of half a unit, so no sum can pass `largest`. A basis entry is off by at
-    most scale / 2, a level by at most K · scale / 2, where scale = Σ|v| / (largest - K / 2).
+    most scale / 2, a level by at most K · scale / 2, where scale = Σ|v| / (largest - K / 2). The scale has 16
+    significant bits: a level, a whole number of 7 bits times the scale, is then exact in float32, and the engine's
+    decoded levels are those of training bit for bit.
     """
     room = largest - basis.shape[1] / 2
     scale = (basis.abs().sum(1, keepdim=True) / room).clamp_min(torch.finfo(torch.float32).tiny * 2**24)
+    scale = _to_16_bits(scale)
     integer = torch.round(basis / scale)
     dead = (integer == 0).all(1)  # a filter of zeros: any level will do, its scale is nearly nothing
     integer[:, 0] = torch.where(dead, torch.ones_like(integer[:, 0]), integer[:, 0])
     return integer, scale
+
+
+def _to_16_bits(x: Tensor) -> Tensor:
+    """Positive x with the significand rounded to 16 bits: the lower 8 of the 24 that float32 has become zero."""
+    return ((x.float().view(torch.int32) + 0x80) & ~0xFF).view(torch.float32).to(x.dtype)

@@ -14,6 +14,7 @@ from .grids import Basis, Grid, Parameters
 from .rule import Rule
 
 FIT_VALUES = 200_000  # enough for a basis to four digits; a whole calibration batch has millions
+SMALLEST_RIDGE = 1e-6
 
 
 class AlternatingBasis(Rule):
@@ -95,8 +96,8 @@ class AlternatingBasis(Rule):
 
     def _ridge(self, x: Tensor) -> float:
         # The released code adds 1e-4 to the plain sums of a filter; here sums are means. Activations, which have no
-        # ridge there, get one relative to their mean.
-        return self.RIDGE if self.sample_axis else self.RIDGE * self.basis.shape[0] / x.numel()
+        # ridge there, get one relative to their mean. Less than SMALLEST_RIDGE would vanish beside 1 in float32.
+        return self.RIDGE if self.sample_axis else max(self.RIDGE * self.basis.shape[0] / x.numel(), SMALLEST_RIDGE)
 
 
 def initial_basis(x: Tensor, grid: Basis, grains: int) -> Tensor:
