@@ -69,6 +69,9 @@ def test_published_value_enters_no_row():
     assert "12.3" not in repr(rows)
 
 
+FLOAT32_DIFFERS = {"argmax_equal_to_fake_quant": 9900, "images": 10000}
+
+
 @pytest.mark.parametrize(
     ("engine", "passed"),
     [
@@ -77,6 +80,9 @@ def test_published_value_enters_no_row():
         ({"argmax_equal_to_fake_quant": 9989, "images": 10000}, False),
         ({"images": 10000}, None),
         ({"argmax_equal_to_fake_quant": 0, "images": 0}, None),
+        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000, "argmax_equal": 999}}, True),
+        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000, "argmax_equal": 998}}, False),
+        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000}}, False),
     ],
 )
 def test_simulation_check(engine, passed):

@@ -11,6 +11,7 @@ import torch
 import kompakt as kp
 from kompakt.data import Dataset, Split, digits
 from kompakt.strategy import run_recipe
+from kompakt.strategy.evaluation import exact_images
 from kompakt.strategy.recipe import parse_recipe
 from kompakt.strategy.runfolder import recipe_toml
 from kompakt.zoo import DigitsNet
@@ -41,7 +42,17 @@ def test_engine_equals_reference_and_simulation(small: kp.Compressed) -> None:
     assert engine["bit_equal_to_reference"]["equal"]
     assert engine["argmax_equal_to_fake_quant"] == engine["images"] == 200
     assert engine["images_within_tolerance"] >= 190
-    assert engine["float64_simulation"]["max_abs_logit_difference"] < 1e-4
+    exact = engine["float64_simulation"]
+    assert exact["argmax_equal"] == exact["images"] == 200
+    assert exact["max_abs_logit_difference"] < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("macs", "available", "images"),
+    [(40_000_000, 10_000, 10_000), (2 * 10**9, 10_000, 256), (10**9, 10_000, 500), (10**9, 100, 100), (0, 7, 7)],
+)
+def test_the_float64_simulation_takes_what_its_cost_allows(macs: int, available: int, images: int) -> None:
+    assert exact_images(macs, available) == images
 
 
 def test_sections_account_for_every_byte(small: kp.Compressed) -> None:

@@ -64,12 +64,21 @@ class BitEqual(Record):
     equal: bool | None = None
 
 
+class ExactSimulation(Record):
+    """The fake-quantized model in float64 against the engine: images with the same arg-max, of `images`."""
+
+    images: Number = None
+    argmax_equal: Number = None
+    max_abs_logit_difference: Number = None
+
+
 class Measured(Record):
     """The packed file run by the engine: `top1` percent over `images`."""
 
     top1: Number = None
     images: Number = None
     argmax_equal_to_fake_quant: Number = None
+    float64_simulation: ExactSimulation | None = None
     bit_equal_to_reference: BitEqual | None = None
     max_abs_logit_difference: Number = None
 
