@@ -18,9 +18,14 @@ from .recipe import Recipe
 
 def artifact_metadata(recipe: Recipe) -> dict[str, Any]:
     """Metadata of the packed file: versions, seed, and the recipe as `key=value` lines (without defaults)."""
+    return {**versions(), "seed": recipe.seed, "recipe": flat_recipe(recipe)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what makes a file."""
     return {
         "kompakt": library_version(), "torch": str(torch.__version__), "numpy": np.__version__,
-        "python": platform.python_version(), "seed": recipe.seed, "recipe": flat_recipe(recipe),
+        "python": platform.python_version(),
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from .._core.errors import RecipeError
 from ..data import Dataset, call_user_function, load_dataset
+from ..zoo import NETS, build
 from ..zoo import load as load_pretrained
 
 
@@ -20,6 +21,8 @@ class ModelSource:
         input_shape: (C, H, W) or (features,), None if only the data can tell.
         file_bytes: bytes of its weights file on disk, None if it came as an object.
         normalisation: (mean, std) that it was trained with, None if unknown.
+        is_trained: False for a stock architecture with random weights.
+        end_bits: bit-width of the first and last layer where the others have fewer; None: like the others.
     """
 
     module: nn.Module
@@ -27,12 +30,22 @@ class ModelSource:
     input_shape: tuple[int, ...] | None = None
     file_bytes: int | None = None
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    is_trained: bool = True
+    end_bits: int | None = 8
 
 
 def load_model(source: str) -> ModelSource:
-    """Load `zoo:NAME` or call `FILE.py:FUNCTION`. Raises: RecipeError or DataError saying what was expected."""
+    """Load `zoo:NAME` or call `FILE.py:FUNCTION`.
+
+    A name of `zoo.NETS` is a stock architecture with random weights, any other that of a pretrained network.
+
+    Raises: RecipeError or DataError saying what was expected.
+    """
+    name = source.removeprefix("zoo:")
+    if source.startswith("zoo:") and name in NETS:
+        net = NETS[name]
+        return ModelSource(build(name), source, net.input_shape, is_trained=False, end_bits=net.end_bits)
     if source.startswith("zoo:"):
-        name = source.removeprefix("zoo:")
         found = load_pretrained(name)
         normalisation = (tuple(found.card["input"]["mean"]), tuple(found.card["input"]["std"]))
         return ModelSource(found.module, source, found.input_shape, found.file_bytes, normalisation)

@@ -54,9 +54,9 @@ class ResNetCifar(nn.Module):
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         blocks = (depth - 2) // 6
-        self.layer1 = _stage(16, 16, 1, blocks, projection)
-        self.layer2 = _stage(16, 32, 2, blocks, projection)
-        self.layer3 = _stage(32, 64, 2, blocks, projection)
+        self.layer1 = residual_stage(16, 16, 1, blocks, projection)
+        self.layer2 = residual_stage(16, 32, 2, blocks, projection)
+        self.layer3 = residual_stage(32, 64, 2, blocks, projection)
         self.linear = nn.Linear(64, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,6 +66,7 @@ class ResNetCifar(nn.Module):
         return logits
 
 
-def _stage(inputs: int, outputs: int, stride: int, blocks: int, projection: bool) -> nn.Sequential:
+def residual_stage(inputs: int, outputs: int, stride: int, blocks: int, projection: bool) -> nn.Sequential:
+    """`blocks` blocks, the first of which changes width and size."""
     first = BasicBlock(inputs, outputs, stride, projection)
     return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1, projection) for _ in range(blocks - 1)))

@@ -1,0 +1,83 @@
+"""Networks by name, for measurements of speed and size: stock architectures with random, repeatable weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from .densenet import DenseNetCifar
+from .fully_connected import FullyConnected
+from .inception import InceptionCifar
+from .mobilenet_v2 import MobileNetV2
+from .resnet import ResNet18
+from .resnet_cifar import ResNetCifar
+from .vgg_small import VggSmall
+
+SEED = 20_181_112
+STATISTICS_IMAGES = 16  # whose means and variances the batch-norms take
+CIFAR, IMAGENET = (3, 32, 32), (3, 224, 224)
+
+
+@dataclass(frozen=True)
+class Net:
+    """A stock architecture.
+
+    Attributes:
+        build: makes the module, with PyTorch's random start.
+        input_shape: of one input.
+        end_bits: bit-width of its first and last layer where the others have fewer; None: like the others.
+    """
+
+    build: Callable[[], nn.Module]
+    input_shape: tuple[int, ...]
+    end_bits: int | None = 8
+
+
+NETS: dict[str, Net] = {
+    "resnet20": Net(lambda: ResNetCifar(20), CIFAR),
+    "resnet56": Net(lambda: ResNetCifar(56), CIFAR),
+    "vgg_small": Net(VggSmall, CIFAR),
+    "densenet40": Net(DenseNetCifar, CIFAR),
+    "inception": Net(InceptionCifar, CIFAR),
+    "resnet18": Net(ResNet18, IMAGENET),
+    "mobilenet_v2": Net(MobileNetV2, IMAGENET),
+    "lenet_300_100": Net(lambda: FullyConnected(784, 300, 100, 10), (784,), None),
+    "linear_4096": Net(lambda: FullyConnected(4096, 4096), (4096,), None),
+    "linear_9216": Net(lambda: FullyConnected(9216, 4096), (9216,), None),
+}
+
+
+def build(name: str) -> nn.Module:
+    """The network `name` of `NETS` in evaluation mode: the same weights at every call.
+
+    Its batch-norms hold the statistics of noise that went through it, so that values in the network have the sizes that
+    they have in a trained one; random weights behind fresh batch-norms would fade or explode with depth.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        module = NETS[name].build()
+    return with_statistics(module, noise(NETS[name].input_shape, STATISTICS_IMAGES))
+
+
+def noise(shape: tuple[int, ...], count: int, seed: int = SEED) -> np.ndarray:
+    """`count` repeatable inputs, float32 (count, *shape), normally distributed like normalised images."""
+    return np.random.default_rng(seed).standard_normal((count, *shape), np.float32)
+
+
+@torch.no_grad()
+def with_statistics(module: nn.Module, inputs: np.ndarray) -> nn.Module:
+    """The module in evaluation mode, its batch-norms holding means and variances of `inputs` (N, ...)."""
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    if norms:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # running statistics are then plain averages over all batches: here, of one
+        module.train()(torch.from_numpy(inputs))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return module.eval()
