@@ -39,6 +39,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/plan.cc
   csrc/runtime/planes_layer.cc
   csrc/runtime/pool.cc
+  csrc/runtime/pooling.cc
   csrc/runtime/real_layer.cc
   csrc/runtime/rows.cc
   csrc/runtime/stages.cc

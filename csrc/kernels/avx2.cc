@@ -30,7 +30,7 @@ const KernelSet& avx2_kernels() {
       real,
       real_depthwise,
       {quantize, encode, threshold, affine_acc, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
-       clamp, map, pack, has_nan},
+       clamp, map, pack, has_nan, max_codes, sum_codes},
   };
   return kernels;
 }

@@ -34,7 +34,7 @@ const KernelSet& avx512_kernels() {
       real,
       real_depthwise,
       {quantize, encode, threshold_vector, affine_acc, affine_real, add, add_codes, decode, add_affine_codes,
-       decode_affine, clamp, map, pack, has_nan},
+       decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes},
   };
   return kernels;
 }

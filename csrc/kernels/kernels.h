@@ -106,6 +106,10 @@ struct RowOps {
   // bit j of out = bit `plane` of code[j]; writes whole bytes, ceil(n / 8) of them, unused bits zero.
   void (*pack)(const uint8_t* code, size_t n, int plane, uint8_t* out);
   bool (*has_nan)(const float* x, size_t n);
+  // code[c] = the largest, in the order of code ^ flip, of itself and from[0 .. count)[c].
+  void (*max_codes)(const uint8_t* const* from, size_t count, size_t n, uint8_t flip, uint8_t* code);
+  // x[c] += sum over k of (from[k][c] ^ sign) - sign, modulo 2^32.
+  void (*sum_codes)(const uint8_t* const* from, size_t count, size_t n, int32_t sign, int32_t* x);
 };
 
 struct KernelSet {

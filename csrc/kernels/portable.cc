@@ -24,7 +24,7 @@ const KernelSet& portable_kernels() {
       real_generic,
       real_depthwise,
       {quantize, encode, threshold, affine_acc, affine_real, add, add_codes_table, decode_table, add_affine_codes,
-       decode_affine, clamp, map_table, pack_tail, has_nan},
+       decode_affine, clamp, map_table, pack_tail, has_nan, max_codes, sum_codes},
   };
   return kernels;
 }

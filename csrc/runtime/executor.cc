@@ -41,7 +41,7 @@ void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& 
   } else if (stage.head == Head::Input) {
     read_input(stage, run.images, row);
   } else {
-    run_head(stage, run.maps, row);
+    run_head(stage, run.kernels, run.maps, row);
   }
   for (const Step& step : stage.steps) run_step(step, run.kernels, run.maps, row);
 }

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
+
+#include "runtime/pooling.h"
 
 namespace kompakt {
 namespace {
@@ -85,102 +86,6 @@ void read_flatten(const Stage& stage, const Maps& maps, const Row& row) {
   }
 }
 
-// Calls body(pixel in tile, source pixel) for every window position inside the map, (kh, kw) ascending per pixel.
-template <typename Body>
-void for_window(const Stage& stage, const Row& row, const Body& body) {
-  const Window window(*stage.node, MapShape(stage.types[0].shape));
-  for (size_t p = 0; p < row.pixels; ++p) {
-    const size_t pixel = row.first_pixel + p;
-    const size_t image = pixel / window.out.pixels(), inside = pixel % window.out.pixels();
-    const size_t top = inside / window.out.width * window.stride_h;
-    const size_t left = inside % window.out.width * window.stride_w;
-    for (size_t kh = 0; kh < window.kernel_h; ++kh) {
-      const size_t y = top + kh - window.pad_h;  // wraps to a huge number above the map
-      if (y >= window.in.height) continue;
-      for (size_t kw = 0; kw < window.kernel_w; ++kw) {
-        const size_t x = left + kw - window.pad_w;
-        if (x < window.in.width) body(p, (image * window.in.height + y) * window.in.width + x);
-      }
-    }
-  }
-}
-
-template <typename T>
-void clear(const Row& row, T value) {
-  for (size_t p = 0; p < row.pixels; ++p)
-    std::fill_n(buffer<T>(row) + p * row.pitch, row.channels, value);
-}
-
-void sum_pool_real(const Stage& stage, const Maps& maps, const Row& row) {
-  const float* map = map_of<float>(maps, stage.inputs[0]) + row.first_channel;
-  clear(row, 0.0f);
-  for_window(stage, row, [&](size_t p, size_t source) {
-    const float* from = map + source * stage.channels;
-    float* to = row.real + p * row.pitch;
-    for (size_t c = 0; c < row.channels; ++c) to[c] += from[c];
-  });
-}
-
-bool is_unsigned(const Encoding& encoding) {
-  return encoding.kind == Encoding::Kind::Affine && !encoding.is_signed;  // level = code
-}
-
-void sum_pool_code(const Stage& stage, const Maps& maps, const Row& row) {
-  const Encoding& encoding = stage.types[0].encoding;
-  const uint8_t* map = map_of<uint8_t>(maps, stage.inputs[0]) + row.first_channel;
-  const bool is_plain = is_unsigned(encoding);
-  const int16_t* levels = encoding.table.data();
-  clear(row, int32_t{0});
-  for_window(stage, row, [&](size_t p, size_t source) {
-    const uint8_t* from = map + source * stage.channels;
-    int32_t* to = row.acc + p * row.pitch;
-    if (is_plain)
-      for (size_t c = 0; c < row.channels; ++c) to[c] += from[c];
-    else
-      for (size_t c = 0; c < row.channels; ++c) to[c] += levels[from[c]];
-  });
-}
-
-void max_pool_real(const Stage& stage, const Maps& maps, const Row& row) {
-  const float* map = map_of<float>(maps, stage.inputs[0]) + row.first_channel;
-  clear(row, -std::numeric_limits<float>::infinity());
-  for_window(stage, row, [&](size_t p, size_t source) {
-    const float* from = map + source * stage.channels;
-    float* to = row.real + p * row.pitch;
-    for (size_t c = 0; c < row.channels; ++c) to[c] = from[c] > to[c] ? from[c] : to[c];
-  });
-}
-
-// Levels that ascend with the codes: the largest code wins, and code 0 loses to all.
-void max_pool_plain(const Stage& stage, const Maps& maps, const Row& row) {
-  const uint8_t* map = map_of<uint8_t>(maps, stage.inputs[0]) + row.first_channel;
-  clear(row, uint8_t{0});
-  for_window(stage, row, [&](size_t p, size_t source) {
-    const uint8_t* from = map + source * stage.channels;
-    uint8_t* to = row.code + p * row.pitch;
-    for (size_t c = 0; c < row.channels; ++c) to[c] = from[c] > to[c] ? from[c] : to[c];
-  });
-}
-
-// row.acc holds the best level so far; the first of equals stays.
-void max_pool_code(const Stage& stage, const Maps& maps, const Row& row) {
-  if (is_unsigned(stage.types[0].encoding)) return max_pool_plain(stage, maps, row);
-  const uint8_t* map = map_of<uint8_t>(maps, stage.inputs[0]) + row.first_channel;
-  const int16_t* levels = stage.types[0].encoding.table.data();
-  clear(row, std::numeric_limits<int32_t>::min());
-  for_window(stage, row, [&](size_t p, size_t source) {
-    const uint8_t* from = map + source * stage.channels;
-    int32_t* best = row.acc + p * row.pitch;
-    uint8_t* code = row.code + p * row.pitch;
-    for (size_t c = 0; c < row.channels; ++c) {
-      const int32_t level = levels[from[c]];
-      if (level <= best[c]) continue;
-      best[c] = level;
-      code[c] = from[c];
-    }
-  });
-}
-
 template <typename T>
 void run_move(const Stage& stage, const Maps& maps, const Row& row) {
   switch (stage.head) {
@@ -194,23 +99,22 @@ void run_move(const Stage& stage, const Maps& maps, const Row& row) {
 }  // namespace
 
 void read_input(const Stage& stage, const float* images, const Row& row) {
-  for (size_t p = 0; p < row.pixels; ++p) {
-    const size_t pixel = row.first_pixel + p;
-    const float* from = images + pixel / stage.pixels * stage.pixels * stage.channels + pixel % stage.pixels +
-                        row.first_channel * stage.pixels;
-    for (size_t c = 0; c < row.channels; ++c) row.real[p * row.pitch + c] = from[c * stage.pixels];
+  const size_t channels = stage.channels, pixels = stage.pixels;
+  for (size_t done = 0; done < row.pixels;) {  // a run of pixels of one image
+    const size_t image = (row.first_pixel + done) / pixels, inside = (row.first_pixel + done) % pixels;
+    const size_t run = std::min(row.pixels - done, pixels - inside);
+    for (size_t c = 0; c < row.channels; ++c) {
+      const float* from = images + (image * channels + row.first_channel + c) * pixels + inside;
+      float* to = row.real + done * row.pitch + c;
+      for (size_t p = 0; p < run; ++p) to[p * row.pitch] = from[p];
+    }
+    done += run;
   }
 }
 
-void run_head(const Stage& stage, const Maps& maps, const Row& row) {
+void run_head(const Stage& stage, const KernelSet& kernels, const Maps& maps, const Row& row) {
+  if (stage.head == Head::SumPool || stage.head == Head::MaxPool) return run_pool(stage, kernels, maps, row);
   const Kind kind = stage.types[0].kind;
-  switch (stage.head) {
-    case Head::SumPool:
-      return kind == Kind::Code ? sum_pool_code(stage, maps, row) : sum_pool_real(stage, maps, row);
-    case Head::MaxPool:
-      return kind == Kind::Code ? max_pool_code(stage, maps, row) : max_pool_real(stage, maps, row);
-    default: break;
-  }
   if (kind == Kind::Code) return run_move<uint8_t>(stage, maps, row);
   if (kind == Kind::Acc) return run_move<int32_t>(stage, maps, row);
   return run_move<float>(stage, maps, row);

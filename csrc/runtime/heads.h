@@ -8,6 +8,6 @@ namespace kompakt {
 // The lot's input images, (images, C, H, W).
 void read_input(const Stage& stage, const float* images, const Row& row);
 
-void run_head(const Stage& stage, const Maps& maps, const Row& row);
+void run_head(const Stage& stage, const KernelSet& kernels, const Maps& maps, const Row& row);
 
 }  // namespace kompakt

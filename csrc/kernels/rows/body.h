@@ -122,3 +122,49 @@ bool has_nan(const float* x, size_t n) {
   for (size_t i = 0; i < n; ++i) found |= x[i] != x[i];
   return found != 0;
 }
+
+// N channels at a time, whose best codes stay in registers over all positions of a window. Vectors of the compiler's,
+// because it leaves the same loops over arrays scalar.
+template <size_t N>
+size_t max_codes_by(const uint8_t* const* from, size_t count, size_t c, size_t n, uint8_t flip, uint8_t* code) {
+  typedef uint8_t Bytes __attribute__((vector_size(N)));
+  for (; c + N <= n; c += N) {
+    Bytes best;
+    __builtin_memcpy(&best, code + c, N);
+    best ^= flip;
+    for (size_t k = 0; k < count; ++k) {
+      Bytes x;
+      __builtin_memcpy(&x, from[k] + c, N);
+      x ^= flip;
+      best = x > best ? x : best;
+    }
+    best ^= flip;
+    __builtin_memcpy(code + c, &best, N);
+  }
+  return c;
+}
+
+void max_codes(const uint8_t* const* from, size_t count, size_t n, uint8_t flip, uint8_t* code) {
+  size_t c = max_codes_by<32>(from, count, 0, n, flip, code);
+  c = max_codes_by<8>(from, count, c, n, flip, code);
+  max_codes_by<1>(from, count, c, n, flip, code);
+}
+
+template <size_t N>
+size_t sum_codes_by(const uint8_t* const* from, size_t count, size_t c, size_t n, int32_t sign, int32_t* x) {
+  for (; c + N <= n; c += N) {
+    uint32_t sum[N];
+    for (size_t j = 0; j < N; ++j) sum[j] = static_cast<uint32_t>(x[c + j]);
+    for (size_t k = 0; k < count; ++k) {
+      const uint8_t* KOMPAKT_RESTRICT code = from[k] + c;
+      for (size_t j = 0; j < N; ++j) sum[j] += static_cast<uint32_t>((code[j] ^ sign) - sign);
+    }
+    for (size_t j = 0; j < N; ++j) x[c + j] = static_cast<int32_t>(sum[j]);
+  }
+  return c;
+}
+
+void sum_codes(const uint8_t* const* from, size_t count, size_t n, int32_t sign, int32_t* x) {
+  const size_t c = sum_codes_by<32>(from, count, 0, n, sign, x);
+  sum_codes_by<1>(from, count, c, n, sign, x);
+}
