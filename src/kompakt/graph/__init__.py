@@ -1,5 +1,6 @@
 """Floor 2: a checked view over a traced module, and rewrites of it."""
 
+from .equalize import equalize as equalize
 from .fold import fold_batch_norm as fold_batch_norm
 from .graph import Graph as Graph
 from .graph import operand as operand

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .grains import per_grain
+
 
 class Levels(NamedTuple):
     """Sorted levels (G, L), midpoints between them (G, L - 1), and the code of each sorted level (G, L) int64."""
@@ -39,22 +41,17 @@ def sorted_levels(basis: Tensor, digits: str) -> Levels:
     return Levels(values, (values[:, :-1] + values[:, 1:]) / 2, codes)
 
 
-def _shaped(parameter: Tensor, x: Tensor) -> Tensor:
-    """(G,) to (G, 1, 1, ...) so that it broadcasts to x; (1,) broadcasts to anything."""
-    return parameter.reshape(-1, *[1] * (x.dim() - 1))
-
-
 def nearest_level(x: Tensor, levels: Levels) -> Tensor:
     """Value of the nearest level, type of the levels; a value on a threshold goes to the lower level (strict `>`)."""
-    y = _shaped(levels.values[:, 0], x).expand_as(x)
+    y = per_grain(levels.values[:, 0], x).expand_as(x)
     for i in range(levels.thresholds.shape[1]):
-        y = torch.where(x > _shaped(levels.thresholds[:, i], x), _shaped(levels.values[:, i + 1], x), y)
+        y = torch.where(x > per_grain(levels.thresholds[:, i], x), per_grain(levels.values[:, i + 1], x), y)
     return y
 
 
 def level_index(x: Tensor, levels: Levels) -> Tensor:
     """Index 0..L-1 of the nearest level, int64."""
-    above = [x > _shaped(levels.thresholds[:, i], x) for i in range(levels.thresholds.shape[1])]
+    above = [x > per_grain(levels.thresholds[:, i], x) for i in range(levels.thresholds.shape[1])]
     return torch.stack([a.long() for a in above]).sum(0)
 
 
@@ -65,7 +62,7 @@ def level_statistics(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
     """
     dims = tuple(range(1, x.dim())) if levels.values.shape[0] > 1 else tuple(range(x.dim()))
     x = x.detach().to(levels.values.dtype)
-    above = [(x > _shaped(levels.thresholds[:, i], x)).to(x.dtype) for i in range(levels.thresholds.shape[1])]
+    above = [(x > per_grain(levels.thresholds[:, i], x)).to(x.dtype) for i in range(levels.thresholds.shape[1])]
     ones = [torch.ones_like(levels.values[:, 0])] + [a.mean(dims).reshape(-1) for a in above]
     sums = [x.mean(dims).reshape(-1)] + [(a * x).mean(dims).reshape(-1) for a in above]
     zero = torch.zeros_like(ones[0])

@@ -34,22 +34,3 @@ def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: flo
     step = scale_gradient(step, gradient_scale)
     level = ste_round(torch.clamp(x.float() / step, lo, hi))
     return (level * step).to(x.dtype)
-
-
-def mse_step(x: Tensor, lo: int, hi: int, grid: int = 80) -> Tensor:
-    """The step of least squared error among `grid` fractions of the largest magnitude, refined once.
-
-    Args:
-        x: values, at least one, any unit u.
-        lo, hi: lowest and highest level.
-    Returns: step in u, a scalar tensor > 0; a tiny one for an all-zero `x`.
-    """
-    x = x.detach().float().flatten()
-    top = torch.maximum(x.max() / max(hi, 1), (-x.min()) / max(-lo, 1)).clamp_min(1e-8)
-    best = _search(x, top * torch.linspace(0.02, 1.05, grid, device=x.device), lo, hi)
-    return _search(x, best * torch.linspace(0.95, 1.05, 21, device=x.device), lo, hi)
-
-
-def _search(x: Tensor, steps: Tensor, lo: int, hi: int) -> Tensor:
-    errors = [((torch.clamp(torch.round(x / s), lo, hi) * s - x) ** 2).mean() for s in steps]
-    return steps[int(torch.argmin(torch.stack(errors)))]

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..encoding import Affine, Encoding, Planes
 from ..ops import basis as basis_ops
 from ..ops import uniform
+from ..ops.grains import per_grain
 
 Parameters = dict[str, Tensor]
 
@@ -48,7 +49,10 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class Uniform:
-    """Whole multiples of `p["step"]`, shape (1,). `symmetric` leaves out the lowest level (-128 of an 8-bit weight)."""
+    """Whole multiples of `p["step"]`, shape (G,).
+
+    `symmetric` leaves out the lowest level of signed values (-128 of an 8-bit weight; -2 of ternary levels).
+    """
 
     bits: int
     signed: bool
@@ -60,10 +64,11 @@ class Uniform:
         return uniform.limits(self.bits, self.signed, self.symmetric)
 
     def value(self, x: Tensor, p: Parameters) -> Tensor:
-        return torch.clamp(torch.round(x / p["step"]), *self.limits) * p["step"]
+        step = per_grain(p["step"], x)
+        return torch.clamp(torch.round(x / step), *self.limits) * step
 
     def code(self, x: Tensor, p: Parameters) -> Tensor:
-        level = torch.clamp(torch.round(x / p["step"]), *self.limits)
+        level = torch.clamp(torch.round(x / per_grain(p["step"], x)), *self.limits)
         return torch.bitwise_and(level.to(torch.int64), 2**self.bits - 1)
 
     def starts_at_zero(self, p: Parameters) -> bool:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from .._core.errors import QuantizerError
-from ..ops import uniform
+from ..ops.grains import rows_of
 from ..ops.sampling import thinned
+from ..ops.steps import searched_step
 from .grids import Grid, Parameters, Uniform
 from .rule import Rule
 
@@ -52,7 +53,7 @@ class LearnedStep(Rule):
     def fit(self, x: Tensor) -> None:
         """Least squared error on x. The parameter object stays: an optimizer may hold it already."""
         lo, hi = self.grid.limits
-        self.step.copy_(uniform.mse_step(thinned(x, FIT_VALUES), lo, hi))
+        self.step.copy_(searched_step(rows_of(thinned(x, FIT_VALUES), 1), lo, hi))
         count = x[0].numel() if self.sample_axis else x.numel()
         self.gradient_scale = 1.0 / math.sqrt(count * max(hi, 1))
 

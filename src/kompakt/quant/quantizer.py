@@ -13,16 +13,27 @@ from torch import Tensor, nn
 
 from .._core.errors import QuantizerError
 from ..encoding import Encoding, levels
+from ..ops import steps
 from .alternating_basis import AlternatingBasis
+from .calibrated_step import CalibratedStep
 from .grids import Basis, Grid, Uniform
 from .learned_step import LearnedStep
 from .rule import Rule
 from .surrogates import Surrogate, clipped, step_aware
 
-GRIDS: dict[str, Callable[[int, bool], Grid]] = {"uniform": Uniform, "basis": Basis}
+GRIDS: dict[str, Callable[[int, bool], Grid]] = {
+    "uniform": Uniform,
+    "symmetric": partial(Uniform, symmetric=True),
+    "basis": Basis,
+}
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
     "alternating_basis": AlternatingBasis,
+    "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
+    "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
+    "least_squares_step": partial(CalibratedStep, criterion=steps.least_squares_step),
+    "entropy_step": partial(CalibratedStep, criterion=steps.entropy_step),
+    "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
 }
 SURROGATES: dict[str, Surrogate] = {"step_aware": step_aware, "clipped": clipped}
 
@@ -35,6 +46,7 @@ class Parts:
         bits: bit-widths that the method can do.
         grain: of weights, "tensor" or "channel" (one parameter set per output channel); activations are per tensor.
         needs_positive: whether activations must not be negative (codes with digits 0/1).
+        weights_only: whether the method has nothing to offer for activations.
         claims: words of `kompakt.testing.CLAIMS`, each tested on every bit-width.
     """
 
@@ -44,6 +56,7 @@ class Parts:
     grain: str
     bits: tuple[int, ...]
     needs_positive: bool = False
+    weights_only: bool = False
     claims: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -68,6 +81,8 @@ class Quantizer(nn.Module):
             raise QuantizerError(f"bits must be one of {parts.bits} for this method, got {bits!r}")
         if grains < 1 or (sample_axis and grains != 1):
             raise QuantizerError(f"grains must be 1, or the output channels of a weight, got {grains}")
+        if parts.weights_only and sample_axis:
+            raise QuantizerError("this method is for weights alone; choose another one for activations")
         self.parts, self.bits, self.signed, self.grains = parts, bits, signed, grains
         # An 8-bit signed weight leaves out -128, so that engines may multiply by int8 without a special case.
         is_symmetric = parts.grid == "uniform" and bits == 8 and signed and not sample_axis

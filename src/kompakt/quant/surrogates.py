@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .._core.errors import QuantizerError
 from ..ops import uniform
+from ..ops.grains import per_grain
 from ..ops.surrogate import with_gradient_of
 from .grids import Basis, Grid, Parameters, Uniform
 
@@ -19,7 +20,7 @@ def step_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> T
     """LSQ: ∂x̂/∂x = 1 inside the clip; the step gets its three-branch gradient (see `ops.uniform.fake_quantize`)."""
     if not isinstance(grid, Uniform):
         raise QuantizerError(f"the step-aware surrogate has a uniform grid, got {grid}")
-    return uniform.fake_quantize(x, p["step"], *grid.limits, gradient_scale)
+    return uniform.fake_quantize(x, per_grain(p["step"], x), *grid.limits, gradient_scale)
 
 
 def clipped(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:

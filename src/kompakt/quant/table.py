@@ -5,13 +5,18 @@ from __future__ import annotations
 from .._core.errors import RecipeError, nearest
 from .quantizer import Parts
 
-ANY_SIGN, POSITIVE = False, True
+WITH_ZERO = frozenset({"idempotent", "monotone", "has_zero"})
+TWO_TO_EIGHT = (2, 3, 4, 5, 6, 7, 8)
 
 METHODS: dict[str, Parts] = {
-    "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), POSITIVE,
-                     frozenset({"idempotent", "monotone"})),
-    "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", (2, 3, 4, 5, 6, 7, 8), ANY_SIGN,
-                 frozenset({"idempotent", "monotone", "has_zero"})),
+    "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), needs_positive=True,
+                     claims=frozenset({"idempotent", "monotone"})),
+    "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "min_max": Parts("uniform", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "percentile": Parts("uniform", "percentile_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "mmse": Parts("uniform", "least_squares_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "entropy": Parts("uniform", "entropy_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), weights_only=True, claims=WITH_ZERO),
 }  # fmt: skip
 
 

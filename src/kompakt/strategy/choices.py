@@ -7,38 +7,39 @@ from typing import Literal
 from ..quant.attach import Choice, LayerChoice
 from .recipe import QuantizeStage, matching
 
-EDGE_METHOD = "lsq"  # first and last layers and stored values: plain uniform
-
 
 def layer_choices(stage: QuantizeStage, layers: list[str]) -> dict[str, LayerChoice]:
-    """Choice of every layer (names in network order): the stage's method, `first_last` at both ends, then overrides.
+    """Choice of every layer (names in network order): the stage's methods, `first_last` at both ends, then overrides.
 
     Weight-only stages (`activation_bits = "float"`) leave the activations of the end layers in float, too.
     """
-    inner = LayerChoice(_choice(stage.method, stage.weight_bits), _choice(stage.method, stage.activation_bits))
-    end_activation = _choice(EDGE_METHOD, stage.first_last) if inner.activation else None
-    ends = LayerChoice(_choice(EDGE_METHOD, stage.first_last), end_activation)
+    activation = _choice(stage.method_of_activations, stage.activation_bits)
+    inner = LayerChoice(_choice(stage.method, stage.weight_bits), activation)
+    end = _choice(stage.edge_method, stage.first_last)
+    ends = LayerChoice(end, end if activation else None)
     choices = {name: ends if i in (0, len(layers) - 1) else inner for i, name in enumerate(layers)}
     for override in stage.override:
         for name in matching(override.layers, layers):
             choices[name] = LayerChoice(
-                _overridden(choices[name].weight, override.method, override.weight_bits),
-                _overridden(choices[name].activation, override.method, override.activation_bits),
+                _overridden(choices[name].weight, override.method, override.weight_bits, stage),
+                _overridden(choices[name].activation, override.method, override.activation_bits, stage),
             )
     return choices
 
 
 def residual_choice(stage: QuantizeStage) -> Choice | None:
     """How stored values are quantized; not at all in weight-only networks."""
-    return _choice(EDGE_METHOD, stage.residual_bits) if stage.activation_bits != "float" else None
+    return _choice(stage.edge_method, stage.residual_bits) if stage.activation_bits != "float" else None
 
 
 def _choice(method: str, bits: int | Literal["float"]) -> Choice | None:
     return None if bits == "float" else Choice(method, bits)
 
 
-def _overridden(old: Choice | None, method: str | None, bits: int | Literal["float"] | None) -> Choice | None:
+def _overridden(
+    old: Choice | None, method: str | None, bits: int | Literal["float"] | None, stage: QuantizeStage
+) -> Choice | None:
     if bits == "float" or (old is None and bits is None):
         return None
     new_bits = bits if bits is not None else old.bits  # type: ignore[union-attr]
-    return Choice(method or (old.method if old else EDGE_METHOD), new_bits)
+    return Choice(method or (old.method if old else stage.edge_method), new_bits)

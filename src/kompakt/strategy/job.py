@@ -18,8 +18,9 @@ from ..artifact import sections as file_sections
 from ..deploy import lower
 from ..engine import Engine
 from ..engine import load as load_engine
-from ..graph import Graph, trace
+from ..graph import Graph, equalize, fold_batch_norm, trace
 from ..quant.attach import attach, calibrate, quantizers
+from ..quant.correct import correct
 from ..report import summary_table
 from ..report import write as write_report
 from .choices import layer_choices, residual_choice
@@ -82,9 +83,13 @@ def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     torch.manual_seed(recipe.seed)
+    stage, batch = recipe.stage[0], example if calibration is None else calibration
     original = trace(model, example)
-    graph = quantized_graph(original, recipe)
-    calibrate(graph, example if calibration is None else calibration)
+    base = equalize(fold_batch_norm(original)) if stage.equalize else original
+    graph = quantized_graph(base, recipe)
+    calibrate(graph, batch)
+    if stage.rounding != "nearest" or stage.bias_correction:
+        correct(graph, base, batch, stage.rounding, stage.bias_correction)
     return Job(recipe, graph, original)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, m
 
 from .._core.errors import RecipeError, nearest
 from ..quant import method
+from ..quant.correct import Rounding
 from ..train import TrainSettings
 from .overrides import override
 
@@ -71,22 +72,43 @@ class Override(Strict):
 class QuantizeStage(Strict):
     """Quantizers on weights and activations.
 
-    `first_last` bits of the first and the last layer; `residual_bits` of values that shortcuts and pools read.
-    "float" leaves that part in float32.
+    `activation_method`: of activations, where it is not `method`. `first_last` bits of the first and the last layer and
+    `residual_bits` of values that shortcuts and pools read, both by `edge_method`. "float" leaves that part in float32.
+
+    Without training: `equalize` shares ranges between neighbouring layers before, `rounding` ("nearest" or "gptq") and
+    `bias_correction` fit the quantized layers to the float ones on the calibration images.
     """
 
     kind: Literal["quantize"]
     method: str
+    activation_method: str | None = None
     weight_bits: Bits = 2
     activation_bits: Bits = 2
+    edge_method: str = "lsq"
     first_last: FloatOr8 = 8
     residual_bits: FloatOr8 = 8
+    equalize: bool = False
+    rounding: Rounding = "nearest"
+    bias_correction: bool = False
     override: list[Override] = []
+
+    @property
+    def method_of_activations(self) -> str:
+        """`activation_method`, or the stage's method."""
+        return self.activation_method or self.method
 
     @model_validator(mode="after")
     def _is_possible(self) -> QuantizeStage:
-        _check_bits(self.method, weight_bits=self.weight_bits, activation_bits=self.activation_bits)
+        _check_bits(self.method, weight_bits=self.weight_bits)
+        _check_bits(self.method_of_activations, activation_bits=self.activation_bits)
+        _check_bits(self.edge_method, first_last=self.first_last, residual_bits=self.residual_bits)
+        if self.activation_bits != "float" and method(self.method_of_activations).weights_only:
+            raise RecipeError(f"method {self.method_of_activations!r} is for weights; name an activation_method")
         return self
+
+
+# Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
+ADDED_LATER = {"activation_method", "edge_method", "equalize", "rounding", "bias_correction"}
 
 
 class Train(Strict):
@@ -148,6 +170,9 @@ class Recipe(Strict):
             del content["train"][key]
         if not self.model.start:
             del content["model"]["start"]
+        for stage in content["stage"]:
+            for key in ADDED_LATER & {k for k, v in stage.items() if v == QuantizeStage.model_fields[k].default}:
+                del stage[key]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder(self) -> Path:

@@ -1,0 +1,76 @@
+"""Rounding that keeps a layer's outputs: each weight's error is made up for by the weights that are still free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .quantizer import Quantizer
+
+DAMPING = 0.01
+ROWS = 40_000  # positions that the correlations are taken from; a layer has at most some thousand inputs
+
+
+def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor) -> Tensor:
+    """Weights on the quantizer's levels, (O, I / groups, ...), chosen for the layer's outputs on `x`.
+
+    With H = XXᵀ of the inputs of one output channel, H + 0.01 mean(diag H) I, and U the upper Cholesky factor of its
+    inverse, column by column: q_j = nearest level of w_j; e = (w_j - q_j) / U_jj; w_k -= e U_jk for all k > j.
+
+    Args:
+        layer: Conv2d or Linear; gives stride, padding, dilation and groups.
+        weight: float weights. quantizer: fitted; its levels are not changed.
+        x: inputs as the layer meets them, quantized ones where they are.
+    Source: Frantar et al., "GPTQ", ICLR 2023, for the layers of any network instead of language models.
+    """
+    groups = getattr(layer, "groups", 1)
+    columns = weight.detach().double().reshape(groups, weight.shape[0] // groups, -1)
+    factors = [_inverse_factor(inputs) for inputs in _inputs(layer, x, groups)]
+    parameters = quantizer.rule.final_parameters()
+    outputs = columns.shape[1]
+    rounded = []
+    for g, (w, factor) in enumerate(zip(columns, factors, strict=True)):
+        own = {k: v[g * outputs : (g + 1) * outputs] if len(v) > 1 else v for k, v in parameters.items()}
+        rounded.append(_rounded(w.clone(), factor, lambda v, own=own: quantizer.grid.value(v, own)))
+    return torch.stack(rounded).reshape(weight.shape)
+
+
+def _rounded(w: Tensor, factor: Tensor, nearest: Any) -> Tensor:
+    """w: (O, K) float64, changed. factor: (K, K). Returns: levels (O, K) float32."""
+    levels = torch.empty(w.shape, dtype=torch.float32)
+    for j in range(w.shape[1]):
+        levels[:, j] = nearest(w[:, j : j + 1].float())[:, 0]
+        error = (w[:, j] - levels[:, j].double()) / factor[j, j]
+        w[:, j + 1 :] -= error[:, None] * factor[j, j + 1 :]
+    return levels
+
+
+def _inverse_factor(inputs: Tensor) -> Tensor:
+    """Upper Cholesky factor of the inverse of the damped correlations of `inputs` (positions, K); float64."""
+    x = inputs.double()
+    correlation = x.T @ x
+    # An input that is always zero has no say; its weight is rounded to the nearest level.
+    dead = correlation.diagonal() == 0
+    mean = correlation.diagonal().mean().clamp_min(1e-12)
+    correlation += torch.diag(DAMPING * mean + dead * mean)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(correlation))
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return factor
+
+
+def _inputs(layer: Any, x: Tensor, groups: int) -> list[Tensor]:
+    """Per group, the inputs of an output channel at every position that is used: (positions, K) each."""
+    if x.dim() == 2:
+        return list(x.reshape(len(x), groups, -1).unbind(1))
+    window = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    per_image = x.shape[2] * x.shape[3] // (layer.stride[0] * layer.stride[1])
+    stride = max(1, len(x) * per_image // ROWS)
+    patches = []
+    for image in torch.split(x, 16):
+        flat = F.unfold(image, *window)  # (n, C * KH * KW, positions)
+        rows = flat.transpose(1, 2).reshape(-1, groups, flat.shape[1] // groups)
+        patches.append(rows[:: stride | 1])
+    return list(torch.cat(patches).unbind(1))
