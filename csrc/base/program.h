@@ -75,6 +75,8 @@ enum class Op {
   Concat,
   ShiftPad,
   Flatten,
+  Reshape,
+  Gather,
 };
 
 // One operator. Attributes that the operator does not have keep their default value.
@@ -117,6 +119,10 @@ struct Node {
   // shift_pad: channels of level 0 put before and after.
   size_t before = 0;
   size_t after = 0;
+
+  // gather: place in the input of every channel, or of every position, of the output.
+  std::vector<size_t> index;
+  bool by_position = false;
 };
 
 struct Program {

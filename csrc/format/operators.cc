@@ -24,7 +24,7 @@ struct OpSpec {
   size_t most_inputs;
 };
 
-constexpr std::array<OpSpec, 15> kOps = {{
+constexpr std::array<OpSpec, 17> kOps = {{
     {"quantize", Op::Quantize, kF32, 1, 1},
     {"encode", Op::Encode, kF32, 1, 1},
     {"recode", Op::Recode, kCode, 1, 1},
@@ -40,6 +40,8 @@ constexpr std::array<OpSpec, 15> kOps = {{
     {"concat", Op::Concat, kCode | kF32, 2, kMaxConcat},
     {"shift_pad", Op::ShiftPad, kCode | kF32, 1, 1},
     {"flatten", Op::Flatten, kCode | kAcc | kF32, 1, 1},
+    {"reshape", Op::Reshape, kCode | kAcc | kF32, 1, 1},
+    {"gather", Op::Gather, kCode | kF32, 1, 1},
 }};
 
 constexpr bool is_in_order_of_op() {
@@ -223,6 +225,40 @@ void read_flatten(Node& node, const ValueType& input, const std::string& where) 
   node.type.shape = {checked_product(input.shape, "flatten")};
 }
 
+// Positions of a value: H * W, or 1.
+size_t positions_of(const ValueType& value) {
+  return value.shape.size() == 3 ? checked_mul(value.shape[1], value.shape[2], "positions") : 1;
+}
+
+void read_reshape(Node& node, Attributes& attributes, const ValueType& input) {
+  const Attributes::Pair size = attributes.pair("size", 1, kMaxDimension);
+  if (checked_mul(size[0], size[1], "size") != positions_of(input)) {
+    fail("shape", attributes.where(), ": expected a size that holds the positions of ", shape_text(input.shape),
+         ", found ", shape_text(size));
+  }
+  node.type = input;
+  node.type.shape = {input.shape[0], size[0], size[1]};
+}
+
+void read_gather(Node& node, Attributes& attributes, const ValueType& input) {
+  const std::string& where = attributes.where();
+  node.by_position = attributes.integer_or("axis", 0, 0, 1, "shape") == 1;
+  if (node.by_position) need_map(input, where);
+  const size_t places = node.by_position ? positions_of(input) : input.shape[0];
+  for (const int64_t place : attributes.integers("index", 0, kMaxDimension - 1, "shape")) {
+    if (static_cast<size_t>(place) >= places) {
+      fail("shape", where, ": index: expected places in 0..", places - 1, ", found ", place);
+    }
+    node.index.push_back(static_cast<size_t>(place));
+  }
+  if (node.index.empty()) fail("shape", where, ": index: expected at least one place, found none");
+  node.type = input;
+  if (node.by_position)
+    node.type.shape = {input.shape[0], node.index.size(), 1};
+  else
+    node.type.shape[0] = node.index.size();
+}
+
 float read_scale(Attributes& attributes, std::string_view key) {
   const float scale = attributes.float32(key);
   if (scale < std::numeric_limits<float>::min()) {
@@ -294,6 +330,8 @@ void read_operator(Node& node, Attributes& attributes, const Types& inputs, Sect
     case Op::Concat: read_concat(node, inputs, where); break;
     case Op::ShiftPad: read_shift_pad(node, attributes, input); break;
     case Op::Flatten: read_flatten(node, input, where); break;
+    case Op::Reshape: read_reshape(node, attributes, input); break;
+    case Op::Gather: read_gather(node, attributes, input); break;
   }
   attributes.finish();
 }

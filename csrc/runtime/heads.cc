@@ -87,11 +87,40 @@ void read_flatten(const Stage& stage, const Maps& maps, const Row& row) {
 }
 
 template <typename T>
+void gather_channels(const Stage& stage, const Maps& maps, const Row& row) {
+  const size_t channels = stage.types[0].shape[0];
+  const size_t* index = stage.node->index.data() + row.first_channel;
+  for (size_t p = 0; p < row.pixels; ++p) {
+    const T* from = map_of<T>(maps, stage.inputs[0]) + (row.first_pixel + p) * channels;
+    T* to = buffer<T>(row) + p * row.pitch;
+    for (size_t i = 0; i < row.channels; ++i) to[i] = from[index[i]];
+  }
+}
+
+template <typename T>
+void gather_positions(const Stage& stage, const Maps& maps, const Row& row) {
+  const MapShape in(stage.types[0].shape);
+  const std::vector<size_t>& index = stage.node->index;
+  for (size_t p = 0; p < row.pixels; ++p) {
+    const size_t pixel = row.first_pixel + p;
+    const size_t source = pixel / index.size() * in.pixels() + index[pixel % index.size()];
+    std::memcpy(buffer<T>(row) + p * row.pitch,
+                map_of<T>(maps, stage.inputs[0]) + source * in.channels + row.first_channel, row.channels * sizeof(T));
+  }
+}
+
+template <typename T>
+void read_gather(const Stage& stage, const Maps& maps, const Row& row) {
+  return stage.node->by_position ? gather_positions<T>(stage, maps, row) : gather_channels<T>(stage, maps, row);
+}
+
+template <typename T>
 void run_move(const Stage& stage, const Maps& maps, const Row& row) {
   switch (stage.head) {
     case Head::Concat: return read_concat<T>(stage, maps, row);
     case Head::ShiftPad: return read_shift_pad<T>(stage, maps, row);
     case Head::Flatten: return read_flatten<T>(stage, maps, row);
+    case Head::Gather: return read_gather<T>(stage, maps, row);
     default: return read_map<T>(stage, maps, row);
   }
 }

@@ -15,7 +15,7 @@
 
 namespace kompakt {
 
-enum class Head { Input, Map, Layer, SumPool, MaxPool, Concat, ShiftPad, Flatten };
+enum class Head { Input, Map, Layer, SumPool, MaxPool, Concat, ShiftPad, Flatten, Gather };
 
 struct Stage {
   Head head = Head::Map;
@@ -60,7 +60,7 @@ std::vector<Stage> make_stages(const Program& program, const Layers& layers, boo
 // Assigns plan.offsets and plan.arena_bytes from the stages' reads and writes.
 void place_values(const Program& program, bool keep_all, Plan& plan);
 
-// Id of the value whose memory `value` shares: flatten of a 1 x 1 map is the map itself.
+// Id of the value whose memory `value` shares: a reshape, or flatten of a 1 x 1 map, is the map itself.
 int storage_of(const Program& program, int value);
 
 }  // namespace kompakt

@@ -33,6 +33,7 @@ Head head_of(Op op) {
     case Op::Concat: return Head::Concat;
     case Op::ShiftPad: return Head::ShiftPad;
     case Op::Flatten: return Head::Flatten;
+    case Op::Gather: return Head::Gather;
     default: return Head::Map;
   }
 }
@@ -183,9 +184,8 @@ class Builder {
 int storage_of(const Program& program, int value) {
   while (value > 0) {
     const Node& node = program.nodes[static_cast<size_t>(value) - 1];
-    if (node.op != Op::Flatten) break;
-    const MapShape in(program.value_type(node.inputs[0]).shape);
-    if (in.pixels() != 1) break;
+    const bool is_flat = node.op == Op::Flatten && MapShape(program.value_type(node.inputs[0]).shape).pixels() == 1;
+    if (node.op != Op::Reshape && !is_flat) break;
     value = node.inputs[0];
   }
   return value;

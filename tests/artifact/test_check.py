@@ -110,6 +110,10 @@ def test_level_helpers() -> None:
         (program((3, 2, 5), conv((2, 3, 3, 3))), "shape", "larger than its padded input (3, 2, 5)"),
         (program((3, 5, 5), conv((2, 3, 3, 3), dilation=(3, 1))), "shape", "larger than its padded input"),
         (program((3, 5, 5), Node("max_pool", "m", ("input",), {"kernel": (6, 1)})), "shape", "larger than"),
+        (program((3, 2, 2), Node("reshape", "r", ("input",), {"size": (3, 1)})), "shape", "4 positions of (3, 2, 2)"),
+        (program((3, 2, 2), Node("gather", "g", ("input",), {"index": (3,)})), "shape", "in 0..2, got 3"),
+        (program((3, 2, 2), Node("gather", "g", ("input",), {"index": (4,), "axis": 1})), "shape", "in 0..3, got 4"),
+        (program((3,), Node("gather", "g", ("input",), {"index": (0,), "axis": 1})), "shape", "takes (C, H, W)"),
         (program((128, 4096, 4097), Node("clamp", "c", ("input",))), "size", "input: all values hold more than"),
         (program((128, 4096, 4096), Node("clamp", "c", ("input",))), "size", "node 'c': all values"),
         (

@@ -245,3 +245,18 @@ def test_shift_pad_adds_the_lowest_code_of_level_zero() -> None:
 def test_flatten_is_c_order() -> None:
     x = np.arange(24, dtype=f32).reshape(2, 3, 2, 2)
     assert np.array_equal(values(x, node("flatten"))["flatten"], x.reshape(2, 12))
+
+
+def test_reshape_keeps_the_order_of_positions() -> None:
+    x = np.arange(12, dtype=f32).reshape(1, 2, 2, 3)
+    found = values(x, node("reshape", size=(3, 2)))["reshape"]
+    assert np.array_equal(found, x.reshape(1, 2, 3, 2))
+    flat = values(np.arange(3, dtype=f32).reshape(1, 3), node("reshape", size=(1, 1)))["reshape"]
+    assert flat.shape == (1, 3, 1, 1)
+
+
+def test_gather_takes_channels_and_positions() -> None:
+    x = np.arange(12, dtype=f32).reshape(1, 2, 2, 3)
+    assert np.array_equal(values(x, node("gather", index=(1, 0, 1)))["gather"], x[:, [1, 0, 1]])
+    found = values(x, node("gather", index=(5, 0), axis=1))["gather"]
+    assert np.array_equal(found, x.reshape(1, 2, 6)[:, :, [5, 0], None])

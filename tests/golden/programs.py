@@ -74,11 +74,28 @@ def float_layers() -> Program:
     return Program((2, 7, 6), nodes, "out")
 
 
+def moved_values() -> Program:
+    """Channels and positions gathered, maps renamed, blocks between permutations."""
+    rng = np.random.default_rng(5)
+    weight = parts.weight(rng, (6, 2, 1, 1), Affine(2, signed=True))
+    row = np.full(6, 0.25, np.float32)
+    nodes = (
+        Node("quantize", "q", ("input",), {"encoding": Affine(4, signed=True), "inv_step": 2.0}),
+        Node("gather", "g", ("q",), {"index": (3, 1, 0, 2)}),
+        Node("conv2d", "c", ("g",), {"weight": weight, "groups": 2}),
+        Node("reshape", "r", ("c",), {"size": (6, 1)}),
+        Node("affine", "a", ("r",), {"m": row, "b": row}),
+        Node("gather", "last", ("a",), {"index": (5, 0), "axis": 1}),
+        Node("flatten", "out", ("last",)),
+    )
+    return Program((4, 2, 3), nodes, "out")
+
+
 def _table_codes(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, Table]:
     return rng.integers(0, 256, shape).astype(np.uint8), Table(8, rng.integers(-127, 128, (shape[0], 256)))
 
 
 PROGRAMS = {
     function.__name__: function
-    for function in (every_operator, residual_network, one_bit_vectors, eight_bit_codebooks, float_layers)
+    for function in (every_operator, residual_network, one_bit_vectors, eight_bit_codebooks, float_layers, moved_values)
 }

@@ -6,6 +6,7 @@ reversed and constant threshold channels, residual sums and concatenations (test
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -158,13 +159,15 @@ def _step(builder: Builder, x: str) -> str:
     kind, is_map = builder.type(x).kind, len(builder.shape(x)) == 3
     choices: dict[str, list[Any]] = {
         "f32": [_encode_any, _encode_any, _encode_any, _affine_clamp, _float_product, _self_sum],
-        "code": [_product, _product, _product, _product, _recode, _dequantize_sum, _concat],
+        "code": [_product, _product, _product, _product, _recode, _recode, _dequantize_sum, _concat],
         "acc": [_threshold_any, _threshold_any, lambda b, v: affine(b, v)],
     }
     maps: list[Any] = [_max_pool, _sum_pool, _shift_pad, _concat] if kind != "acc" else []
     options = choices[kind] + (maps if is_map else [])
     if is_map and builder.rng.integers(12) == 0:
         return builder.add("flatten", x)
+    if builder.rng.integers(8) == 0:
+        return _reshape(builder, x) if kind == "acc" or builder.rng.integers(2) else _gather(builder, x)
     return str(options[int(builder.rng.integers(len(options)))](builder, x))
 
 
@@ -260,6 +263,22 @@ def _max_pool(builder: Builder, x: str) -> str:
 
 def _sum_pool(builder: Builder, x: str) -> str:
     return builder.add("sum_pool", x, **({} if builder.rng.integers(3) == 0 else _random_pool(builder, x)))
+
+
+def _reshape(builder: Builder, x: str) -> str:
+    """The same positions as a column, a row, or with two rows where they are even in number."""
+    positions = math.prod(builder.shape(x)[1:])
+    sizes = [(positions, 1), (1, positions), *([(2, positions // 2)] if positions % 2 == 0 else [])]
+    return builder.add("reshape", x, size=sizes[int(builder.rng.integers(len(sizes)))])
+
+
+def _gather(builder: Builder, x: str) -> str:
+    """A permutation, a slice, or any places with repetitions."""
+    rng, shape = builder.rng, builder.shape(x)
+    axis = int(rng.integers(2)) if len(shape) == 3 else 0
+    places = math.prod(shape[1:]) if axis else shape[0]
+    order = (rng.permutation(places), np.arange(rng.integers(places), places), rng.integers(0, places, 20))
+    return builder.add("gather", x, index=order[int(rng.integers(3))].tolist(), axis=axis)
 
 
 def _shift_pad(builder: Builder, x: str) -> str:

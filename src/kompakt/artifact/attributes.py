@@ -61,16 +61,21 @@ def channel_count(value: Any, where: str) -> int:
     return _between(value, 0, MAX_DIMENSION, "shape", where)
 
 
-def _pair(value: Any, low: int, where: str) -> tuple[int, int]:
+def _pair(value: Any, low: int, where: str, high: int = MAX_WINDOW) -> tuple[int, int]:
     items = _items(value, where)
     if len(items) != 2:
         raise ArtifactError(f"{where} must be [height, width], got {items!r}", "node")
-    return _between(items[0], low, MAX_WINDOW, "shape", where), _between(items[1], low, MAX_WINDOW, "shape", where)
+    return _between(items[0], low, high, "shape", where), _between(items[1], low, high, "shape", where)
 
 
 def positive_pair(value: Any, where: str) -> tuple[int, int]:
     """Kernel, stride or dilation: (height, width), each 1 to 4096."""
     return _pair(value, 1, where)
+
+
+def size_pair(value: Any, where: str) -> tuple[int, int]:
+    """Height and width of a map, each 1 to the largest dimension."""
+    return _pair(value, 1, where, MAX_DIMENSION)
 
 
 def padding_pair(value: Any, where: str) -> tuple[int, int]:
@@ -122,6 +127,19 @@ def floats(value: Any, where: str) -> tuple[float, ...]:
 def ints(value: Any, where: str) -> tuple[int, ...]:
     """A list of int32 numbers."""
     return tuple(_between(item, _INT32.min, _INT32.max, "value", where) for item in _items(value, where))
+
+
+def indices(value: Any, where: str) -> tuple[int, ...]:
+    """A list of one or more places on an axis, counted from 0; repetitions are legal."""
+    found = tuple(_between(item, 0, MAX_DIMENSION - 1, "shape", where) for item in _items(value, where))
+    if not found:
+        raise ArtifactError(f"{where} must name at least one place, got none", "shape")
+    return found
+
+
+def gather_axis(value: Any, where: str) -> int:
+    """0 for channels, 1 for positions."""
+    return _between(value, 0, 1, "shape", where)
 
 
 def codes(value: Any, where: str) -> tuple[int, ...]:

@@ -237,6 +237,26 @@ def _flatten(node: Node, inputs: Types, where: str) -> ValueType:
     return ValueType(inputs[0].kind, (math.prod(_need_map(inputs[0], node, where)),), inputs[0].encoding)
 
 
+def _reshape(node: Node, inputs: Types, where: str) -> ValueType:
+    channels, *positions = inputs[0].shape
+    size = node.attrs["size"]
+    if math.prod(positions) != math.prod(size):
+        raise ArtifactError(
+            f"{where}: size {list(size)} must hold the {math.prod(positions)} positions of {inputs[0].shape}", "shape"
+        )
+    return ValueType(inputs[0].kind, (channels, *size), inputs[0].encoding)
+
+
+def _gather(node: Node, inputs: Types, where: str) -> ValueType:
+    index, is_positions = node.attrs["index"], node.attrs["axis"] == 1
+    channels, *positions = _need_map(inputs[0], node, where) if is_positions else inputs[0].shape
+    places = math.prod(positions) if is_positions else channels
+    if max(index) >= places:
+        raise ArtifactError(f"{where}: index must lie in 0..{places - 1}, got {max(index)}", "shape")
+    shape = (channels, len(index), 1) if is_positions else (len(index), *positions)
+    return ValueType(inputs[0].kind, shape, inputs[0].encoding)
+
+
 _RULES: dict[str, Callable[[Node, Types, str], ValueType]] = {
     "quantize": _code,
     "encode": _code,
@@ -253,4 +273,6 @@ _RULES: dict[str, Callable[[Node, Types, str], ValueType]] = {
     "concat": _concat,
     "shift_pad": _shift_pad,
     "flatten": _flatten,
+    "reshape": _reshape,
+    "gather": _gather,
 }

@@ -165,6 +165,8 @@ OPS: Mapping[str, Op] = {
         ),
     ),
     "flatten": Op((F32, ACC, CODE)),
+    "reshape": Op((F32, ACC, CODE), (Field("size", parse.size_pair),)),
+    "gather": Op((CODE, F32), (Field("index", parse.indices), Field("axis", parse.gather_axis, 0))),
 }
 
 

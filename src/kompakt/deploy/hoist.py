@@ -1,7 +1,7 @@
 """Move activation slots up through nodes that only carry values, so that what is carried is already coded.
 
 Exact: a per-tensor quantizer is monotone, so it commutes with max-pooling; it acts on every value alone, so it commutes
-with flattening, concatenation and shortcuts (zero stays zero).
+with flattening, gathering, concatenation and shortcuts (zero stays zero).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import fx
 
 from ..graph import Graph, check, operand
 
-CARRIERS = ("max_pool", "flatten", "shift_pad", "concat", "identity")
+CARRIERS = ("max_pool", "flatten", "reshape", "gather", "shift_pad", "concat", "identity")
 
 
 def hoist_slots(graph: Graph) -> Graph:

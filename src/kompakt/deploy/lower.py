@@ -16,7 +16,7 @@ from .coding import Coding, coding_of
 from .hoist import hoist_slots
 from .thresholds import recode_thresholds, threshold_table
 from .values import Coded, Lazy, Value
-from .weights import stored_weight
+from .weights import pointwise, stored_weight
 
 THRESHOLD_BITS = 4  # up to here an activation is encoded by comparing its accumulator with integers
 RELU = (0.0, np.inf)
@@ -37,6 +37,12 @@ def lower(graph: Graph) -> Program:
     return program
 
 
+def engine_shape(node: fx.Node) -> tuple[int, ...]:
+    """Shape of a node's value in the engine: (F), (C, H, W), and (C, T, 1) for tokens (N, T, C)."""
+    shape = tuple(node.meta["shape"][1:])
+    return (shape[1], shape[0], 1) if len(shape) == 2 else shape
+
+
 class _Lowering:
     """One method per kind of node: it gives the node's value, and emits what cannot wait."""
 
@@ -50,6 +56,7 @@ class _Lowering:
             "conv2d": self._layer, "linear": self._layer, "batch_norm": self._batch_norm, "slot": self._slot,
             "clamp": self._clamp, "add": self._add, "identity": self._identity, "avg_pool": self._avg_pool,
             "flatten": self._flatten, "max_pool": self._carry, "shift_pad": self._carry, "concat": self._concat,
+            "gather": self._carry, "reshape": self._reshape,
         }  # fmt: skip
 
     def program(self) -> Program:
@@ -57,7 +64,7 @@ class _Lowering:
             kind = self.graph.kind(node)
             self.values[node] = self.by_kind[kind.op](node, kind)
         output = self._float(self.values[self.graph.output])
-        return Program(tuple(self.graph.example.shape[1:]), tuple(self.nodes), output)
+        return Program(engine_shape(self.graph.input), tuple(self.nodes), output)
 
     def _source(self, node: fx.Node) -> Value:
         return self.values[operand(node)]
@@ -105,11 +112,13 @@ class _Lowering:
     def _layer(self, node: fx.Node, kind: Kind) -> Value:
         stored = stored_weight(self.graph.submodule(node))
         source, name = self._source(node), str(node.target)
-        if isinstance(source, Coded) and isinstance(stored.weight, Weight):
-            name = self._emit(kind.op, name, (source.name,), weight=stored.weight, **kind.attrs)
+        is_tokens = kind.op == "linear" and len(engine_shape(node)) == 3
+        op, weight = ("conv2d", pointwise(stored.weight)) if is_tokens else (kind.op, stored.weight)
+        if isinstance(source, Coded) and isinstance(weight, Weight):
+            name = self._emit(op, name, (source.name,), weight=weight, **kind.attrs)
             bound = source.coding.max_level * stored.reach
             return Lazy(name, "acc", stored.scale * float(source.coding.scale), stored.bias, bound=bound)
-        name = self._emit(kind.op, name, (self._float(source),), weight=stored.weight, **kind.attrs)
+        name = self._emit(op, name, (self._float(source),), weight=weight, **kind.attrs)
         return Lazy(name, "f32", stored.scale, stored.bias)
 
     def _batch_norm(self, node: fx.Node, kind: Kind) -> Value:
@@ -180,6 +189,15 @@ class _Lowering:
         if isinstance(value, Coded):
             return Coded(self._emit(kind.op, node.name, (value.name,), **kind.attrs), value.coding)
         return Lazy(self._emit(kind.op, node.name, (self._float(value),), **kind.attrs), "f32")
+
+    def _reshape(self, node: fx.Node, kind: Kind) -> Value:
+        """(N, P, C) and (N, C, P, 1) are one shape in the engine."""
+        value, shape = self._source(node), engine_shape(node)
+        if engine_shape(operand(node)) == shape:
+            return value
+        name = value.name if isinstance(value, Coded) or value.clamp is None else self._float(value)
+        done = self._emit("reshape", node.name, (name,), size=shape[1:])
+        return replace(value, name=done) if name == value.name else Lazy(done, "f32")
 
     def _concat(self, node: fx.Node, kind: Kind) -> Value:
         values = [self.values[n] for n in node.args[0]]  # type: ignore[union-attr, index]

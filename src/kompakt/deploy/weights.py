@@ -43,5 +43,12 @@ def stored_weight(layer: nn.Conv2d | nn.Linear) -> StoredWeight:
     return StoredWeight(weight, scales, _bias(layer, outputs), int(reach))
 
 
+def pointwise(weight: Weight | FloatWeight) -> Weight | FloatWeight:
+    """A linear layer's weight (O, I) as that of a 1x1 convolution, which runs over tokens."""
+    if isinstance(weight, FloatWeight):
+        return FloatWeight(weight.values[:, :, None, None])
+    return Weight(weight.codes[:, :, None, None], weight.encoding)
+
+
 def _bias(layer: nn.Conv2d | nn.Linear, outputs: int) -> np.ndarray:
     return np.zeros(outputs) if layer.bias is None else np.asarray(layer.bias.detach().double().cpu().numpy())

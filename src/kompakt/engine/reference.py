@@ -244,6 +244,17 @@ def _flatten(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     return inputs[0].reshape(len(inputs[0]), math.prod(types[0].shape))
 
 
+def _reshape(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return inputs[0].reshape(*inputs[0].shape[:2], *node.attrs["size"])
+
+
+def _gather(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    index, x = np.array(node.attrs["index"]), inputs[0]
+    if node.attrs["axis"] == 0:
+        return x[:, index]
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))[:, :, index, None]
+
+
 def _encoding(value: ValueType) -> Encoding:
     assert value.encoding is not None, "the type check lets only codes come here"
     return value.encoding
@@ -265,4 +276,6 @@ _OPS: dict[str, Callable[[Node, list[np.ndarray], Types], np.ndarray]] = {
     "concat": _concat,
     "shift_pad": _shift_pad,
     "flatten": _flatten,
+    "reshape": _reshape,
+    "gather": _gather,
 }

@@ -20,6 +20,14 @@ class Slot(nn.Module):
     """Base of modules that rewrites put on an activation edge; a node that calls one has kind `slot`."""
 
 
+class Primitive(nn.Module):
+    """Base of modules that tracing puts in place of what PyTorch spells in many ways; they know their own kind."""
+
+    def kind(self) -> Kind:
+        """What the module does."""
+        raise NotImplementedError
+
+
 def node_label(node: fx.Node) -> str:
     """The user's name of a node: its module path, or the function it calls and the module around it."""
     if node.op == "call_module":

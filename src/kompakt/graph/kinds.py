@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import fx, nn
 
 from .._core.errors import GraphError
-from .kind import Kind, Slot, node_label
+from .kind import Kind, Primitive, Slot, node_label
 from .spellings import FUNCTIONS, MODULES
 
 
@@ -23,6 +23,8 @@ def _kind_of(root: nn.Module, node: fx.Node) -> Kind:
         module = root.get_submodule(str(node.target))
         if isinstance(module, Slot):
             return Kind("slot")
+        if isinstance(module, Primitive):
+            return module.kind()
         for cls in type(module).__mro__:
             if cls in MODULES:
                 return MODULES[cls](module)

@@ -10,8 +10,12 @@ from .._core.errors import GraphError
 from .graph import Graph
 from .kind import Kind, node_label
 
-AXES = {"conv2d": 4, "max_pool": 4, "avg_pool": 4, "shift_pad": 4, "linear": 2}
-"""Axes of the input, batch included, where an operator demands them."""
+AXES: dict[str, tuple[int, ...]] = {
+    "conv2d": (4,), "max_pool": (4,), "avg_pool": (4,), "shift_pad": (4,), "flatten": (2, 4), "batch_norm": (2, 4),
+    "linear": (2, 3),
+}  # fmt: skip
+"""Axes of the input, batch included, where an operator demands them; others take (2, 3, 4)."""
+LAYOUTS = {2: "(N, features)", 3: "(N, tokens, features)", 4: "(N, C, H, W)"}
 
 
 def check(graph: Graph) -> Graph:
@@ -50,9 +54,9 @@ def _check_operands(node: fx.Node, kind: Kind, label: str) -> None:
     shapes = [n.meta["shape"] for n in node.all_input_nodes if "shape" in n.meta]
     if len(shapes) != len(node.all_input_nodes):
         raise GraphError(f"{label}: takes a number from the model's shapes; write the number itself")
-    axes = AXES.get(kind.op)
-    if axes is not None and len(shapes[0]) != axes:
-        wanted = "(N, C, H, W)" if axes == 4 else "(N, features)"
+    axes = AXES.get(kind.op, tuple(LAYOUTS))
+    if len(shapes[0]) not in axes:
+        wanted = " or ".join(LAYOUTS[count] for count in axes)
         raise GraphError(
             f"{label}: {kind.op} takes {wanted}, got {shapes[0]}; give the example a batch axis or flatten"
         )

@@ -117,13 +117,16 @@ def _getitem(input: object, index: Any) -> Kind:
     spatial = index[2:] if isinstance(index, tuple) and len(index) == 4 and index[:2] == (full, full) else ()
     steps = {s.step or 1 for s in spatial if isinstance(s, slice) and s.start in (None, 0) and s.stop is None}
     if len(spatial) != 2 or len(steps) != 1:
-        raise GraphError(f"indexing with {index} is not supported; only x[:, :, ::s, ::s]")
+        raise GraphError(f"indexing with {index} is not supported; keep every axis: x[:, 8:], x[:, :, ::2, ::2]")
     return Kind("shift_pad", {"stride": steps.pop(), "before": 0, "after": 0})
 
 
-def _concat(tensors: object, dim: int = 0) -> Kind:
-    if dim != 1:
-        raise GraphError(f"concatenation along axis {dim} is not supported; only along channels (1)")
+def _concat(tensors: Iterable[fx.Node], dim: int = 0) -> Kind:
+    is_tokens = any(len(tensor.meta.get("shape", ())) == 3 for tensor in tensors)
+    channels = 2 if is_tokens else 1
+    if dim not in (channels, channels - 3 if is_tokens else channels):
+        hint = "; instead of a class token, average the tokens with x.mean(1)" if is_tokens else ""
+        raise GraphError(f"concatenation along axis {dim} is not supported; only along channels ({channels}){hint}")
     return Kind("concat")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from .._core.errors import GraphError
-from .graph import Graph, first_line, operand
-from .kind import node_label
+from .graph import Graph, first_line
+from .kind import Primitive, node_label
+from .moves import use_moves
 from .spec import check
 from .spellings import IN_PLACE
 
@@ -43,9 +43,8 @@ def trace(model: nn.Module, example: Tensor) -> Graph:
     graph = Graph(_traced(model), example)
     _use_positions(graph.module.graph)
     _leave_arguments_alone(graph)
-    graph.refresh()
-    _use_flatten(graph)
-    check(graph.refresh())
+    use_moves(graph.refresh())
+    check(graph)
     _compare(graph, probe, expected)
     return graph
 
@@ -64,6 +63,9 @@ class _Tracer(fx.Tracer):
         result = super().call_module(m, forward, args, kwargs)
         self.path.pop()
         return result
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Primitive) or super().is_leaf_module(m, module_qualified_name)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
@@ -172,18 +174,6 @@ def _leave_arguments_alone(graph: Graph) -> None:
             node.kwargs = {**node.kwargs, "inplace": False}
         if changes and module is not None:
             module.inplace = False
-
-
-def _use_flatten(graph: Graph) -> None:
-    """`x.view(x.size(0), -1)` and the like: where the result is (N, everything) it is a flatten, and the sizes go."""
-    for node in graph.nodes:
-        sizes = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
-        is_computed = any(isinstance(size, fx.Node) for size in sizes)
-        if node.target in ("view", "reshape", torch.reshape) and is_computed:
-            shape = operand(node).meta["shape"]
-            if node.meta["shape"] == (shape[0], math.prod(shape[1:])):
-                node.op, node.target, node.args, node.kwargs = "call_function", torch.flatten, (operand(node), 1), {}
-    graph.module.graph.eliminate_dead_code()
 
 
 def _compare(graph: Graph, probe: Tensor, expected: Tensor) -> None:

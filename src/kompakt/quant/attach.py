@@ -22,7 +22,7 @@ from .table import method
 T = TypeVar("T")
 
 # They pass values on unchanged: what comes out came in.
-CARRIERS = ("shift_pad", "max_pool", "flatten", "identity", "slot")
+CARRIERS = ("shift_pad", "max_pool", "flatten", "reshape", "gather", "identity", "slot")
 
 
 @dataclass(frozen=True)

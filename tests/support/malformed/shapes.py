@@ -74,6 +74,20 @@ _set("max_pool_window_does_not_fit", "m", "kernel", [2, 6])
 _set("max_pool_stride_zero", "m", "stride", [1, 0])
 _set("sum_pool_window_does_not_fit", "p", "kernel", [2, 2])
 _set("sum_pool_padding_of_kernel", "p", "padding", [0, 1])
+_set("reshape_to_other_positions", "rs", "size", [2, 2])
+_set("reshape_to_nothing", "rs", "size", [0, 2])
+_set("reshape_negative", "rs", "size", [-1, -2])
+_set("reshape_of_one_number", "rs", "size", [2], "node")
+_set("reshape_wraps_2_64", "rs", "size", [1 << 24, 1 << 40])
+_set("gather_of_nothing", "g", "index", [])
+_set("gather_behind_the_last_channel", "g", "index", [0, 3, 1])
+_set("gather_negative", "g", "index", [0, -1, 1])
+_set("gather_place_2_32", "g", "index", [0, 1 << 32, 1])
+_set("gather_place_is_a_float", "g", "index", [0, 1.0, 1], "node")
+_set("gather_index_is_a_number", "g", "index", 1, "node")
+_set("gather_behind_the_last_position", "gp", "index", [2, 0])
+_set("gather_axis_2", "gp", "axis", 2)
+_set("gather_axis_default_written", "gz", "axis", 0, "node")
 _set("shift_pad_stride_zero", "sp", "stride", 0)
 _set("shift_pad_stride_over_4096", "sp", "stride", 4097)
 _set("shift_pad_before_negative", "sp", "before", -1)
@@ -92,13 +106,17 @@ def _change(name: str, change: Any) -> None:
     add(Case(name, ("shape",), make))
 
 
+def _insert_before(made: Draft, name: str, node: dict[str, Any]) -> None:
+    made.manifest["nodes"].insert(made.manifest["nodes"].index(made.node(name)), node)
+
+
 def _flatten_twice(made: Draft) -> None:
-    made.manifest["nodes"].insert(17, {"op": "flatten", "name": "again", "in": ["fl"]})
+    _insert_before(made, "q2", {"op": "flatten", "name": "again", "in": ["fl"]})
     made.node("q2")["in"] = ["again"]
 
 
 def _pool_of_vector(made: Draft) -> None:
-    made.manifest["nodes"].insert(18, {"op": "max_pool", "name": "again", "in": ["q2"], "kernel": [1, 1]})
+    _insert_before(made, "l", {"op": "max_pool", "name": "again", "in": ["q2"], "kernel": [1, 1]})
     made.node("l")["in"] = ["again"]
 
 
