@@ -122,13 +122,13 @@ def snap(basis: Tensor, largest: int = 127) -> tuple[Tensor, Tensor]:
     """
     room = largest - basis.shape[1] / 2
     scale = (basis.abs().sum(1, keepdim=True) / room).clamp_min(torch.finfo(torch.float32).tiny * 2**24)
-    scale = _to_16_bits(scale)
+    scale = to_16_bits(scale)
     integer = torch.round(basis / scale)
     dead = (integer == 0).all(1)  # a filter of zeros: any level will do, its scale is nearly nothing
     integer[:, 0] = torch.where(dead, torch.ones_like(integer[:, 0]), integer[:, 0])
     return integer, scale
 
 
-def _to_16_bits(x: Tensor) -> Tensor:
+def to_16_bits(x: Tensor) -> Tensor:
     """Positive x with the significand rounded to 16 bits: the lower 8 of the 24 that float32 has become zero."""
     return ((x.float().view(torch.int32) + 0x80) & ~0xFF).view(torch.float32).to(x.dtype)

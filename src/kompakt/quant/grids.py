@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoding import Affine, Encoding, Planes
+from ..encoding import Affine, Encoding, Planes, Table
 from ..ops import basis as basis_ops
 from ..ops import uniform
 from ..ops.grains import per_grain
@@ -110,3 +110,29 @@ class Basis:
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
         basis = p["integer"].cpu().numpy().astype(np.int16)
         return Planes(self.bits, basis, self.digits), p["scale"].reshape(-1).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """Any sorted levels `p["levels"]`, shape (G, 2^bits)."""
+
+    bits: int
+    signed: bool
+
+    def levels(self, p: Parameters) -> basis_ops.Levels:
+        """Levels, thresholds between them, and their codes, which ascend with them."""
+        values = p["levels"]
+        codes = torch.arange(values.shape[1], device=values.device).expand(values.shape)
+        return basis_ops.Levels(values, (values[:, :-1] + values[:, 1:]) / 2, codes)
+
+    def value(self, x: Tensor, p: Parameters) -> Tensor:
+        return basis_ops.nearest_level(x, self.levels(p))
+
+    def code(self, x: Tensor, p: Parameters) -> Tensor:
+        return basis_ops.level_index(x, self.levels(p))
+
+    def starts_at_zero(self, p: Parameters) -> bool:
+        return bool((p["levels"][:, 0] == 0).all())
+
+    def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
+        return Table(self.bits, p["integer"].cpu().numpy().astype(np.int16)), p["scale"].reshape(-1).cpu().numpy()

@@ -16,15 +16,17 @@ from ..encoding import Encoding, levels
 from ..ops import steps
 from .alternating_basis import AlternatingBasis
 from .calibrated_step import CalibratedStep
-from .grids import Basis, Grid, Uniform
+from .grids import Basis, Codebook, Grid, Uniform
 from .learned_step import LearnedStep
+from .optimal_clusters import OptimalClusters
 from .rule import Rule
-from .surrogates import Surrogate, clipped, step_aware
+from .surrogates import Surrogate, clipped, step_aware, straight_through
 
 GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "uniform": Uniform,
     "symmetric": partial(Uniform, symmetric=True),
     "basis": Basis,
+    "codebook": Codebook,
 }
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
@@ -34,8 +36,13 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "least_squares_step": partial(CalibratedStep, criterion=steps.least_squares_step),
     "entropy_step": partial(CalibratedStep, criterion=steps.entropy_step),
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
+    "optimal_clusters": OptimalClusters,
 }
-SURROGATES: dict[str, Surrogate] = {"step_aware": step_aware, "clipped": clipped}
+SURROGATES: dict[str, Surrogate] = {
+    "step_aware": step_aware,
+    "clipped": clipped,
+    "straight_through": straight_through,
+}
 
 
 @dataclass(frozen=True)

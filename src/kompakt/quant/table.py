@@ -16,6 +16,8 @@ METHODS: dict[str, Parts] = {
     "percentile": Parts("uniform", "percentile_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "mmse": Parts("uniform", "least_squares_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "entropy": Parts("uniform", "entropy_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "dp_net": Parts("codebook", "optimal_clusters", "straight_through", "channel", (1, 2, 3, 4), weights_only=True,
+                    claims=frozenset({"idempotent", "monotone"})),
     "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), weights_only=True, claims=WITH_ZERO),
 }  # fmt: skip
 
