@@ -26,6 +26,18 @@ set(KOMPAKT_AVX512_SOURCES
   csrc/kernels/avx512.cc
 )
 
+set(KOMPAKT_AMX_SOURCES
+  csrc/kernels/amx.cc
+)
+
+# Permission for AMX tiles; or, for tests on any x86-64 Linux CPU, tile instructions emulated where they trap.
+set(KOMPAKT_TILE_SOURCES
+  csrc/runtime/tiles.cc
+)
+set(KOMPAKT_TRAPPED_TILE_SOURCES
+  csrc/tools/trapped_tiles.cc
+)
+
 set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/border.cc
   csrc/runtime/choice.cc

@@ -1,6 +1,6 @@
 // The kernels of one instruction set level, as plain functions of plain structs.
 //
-// Each level is one translation unit (portable.cc, avx2.cc, avx512.cc) whose internals live in an anonymous namespace
+// Each level is one translation unit (portable.cc, avx2.cc, ...) whose internals live in an anonymous namespace
 // and whose only exported symbol returns its KernelSet. This header holds no inline function, so that no code is
 // shared between levels. Pointers need no alignment; results are bit-equal across levels and independent of how
 // pixels and blocks are split over calls.
@@ -112,6 +112,12 @@ struct RowOps {
   void (*sum_codes)(const uint8_t* const* from, size_t count, size_t n, int32_t sign, int32_t* x);
 };
 
+// What suits a level's `dot_u8`: calls of at least `pixels` pixels; tap counts must be multiples of `taps`, and are
+// filled up with taps of zero weights, best so that runs of `taps` neighbours arise.
+struct DotShape {
+  size_t taps, pixels;
+};
+
 struct KernelSet {
   const char* isa;
   void (*dot_u8)(const DotU8& args);
@@ -124,10 +130,13 @@ struct KernelSet {
   // Depthwise: lane c of the block reads in[pixel + tap + c]; one block per call.
   void (*real_depthwise)(const RealArgs& args);
   RowOps rows;
+  DotShape dot_u8_shape = {1, 1};
+  const KernelSet* base = nullptr;  // the level whose kernels this one takes where it has none of its own
 };
 
 const KernelSet& portable_kernels();
 const KernelSet& avx2_kernels();    // x86-64 only
 const KernelSet& avx512_kernels();  // x86-64 only
+const KernelSet& amx_kernels();     // x86-64 only
 
 }  // namespace kompakt

@@ -1,33 +1,12 @@
 #include "runtime/cpu.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
+#include "runtime/cpuid.h"
+#include "runtime/tiles.h"
 #endif
-
-#include <cstdint>
 
 namespace kompakt {
 namespace {
-
-struct Registers {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-};
-
-#if defined(__x86_64__)
-Registers cpuid(unsigned leaf, unsigned subleaf) {
-  Registers r;
-  __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
-  return r;
-}
-
-// Register state that the operating system saves; without it the instructions trap.
-uint64_t saved_state(const Registers& leaf1) {
-  if ((leaf1.ecx >> 27 & 1) == 0) return 0;  // no OSXSAVE
-  uint32_t low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return static_cast<uint64_t>(high) << 32 | low;
-}
-#endif
 
 bool all_of(const std::vector<std::pair<std::string, bool>>& features, const std::vector<std::string>& needed) {
   for (const std::string& name : needed) {
@@ -42,35 +21,52 @@ struct Level {
   const char* name;
   const KernelSet& (*kernels)();
   std::vector<std::string> needs;
+  bool (*is_permitted)();  // by the operating system, asked where the CPU has all that the level needs
 };
+
+bool always() { return true; }
+
+std::vector<std::string> joined(std::vector<std::string> some, const std::vector<std::string>& more) {
+  some.insert(some.end(), more.begin(), more.end());
+  return some;
+}
 
 // Slowest first.
 const std::vector<Level>& levels() {
-  static const std::vector<Level> list = {
-      {"portable", portable_kernels, {}},
 #if defined(__x86_64__)
-      {"avx2", avx2_kernels, {"avx2", "popcnt", "bmi2"}},
-      {"avx512",
-       avx512_kernels,
-       {"avx2", "popcnt", "bmi2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vnni",
-        "avx512bitalg", "avx512vpopcntdq"}},
+  const std::vector<std::string> avx2_features = {"avx2", "popcnt", "bmi2"};
+  const std::vector<std::string> avx512_features =
+      joined(avx2_features, {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vnni", "avx512bitalg",
+                             "avx512vpopcntdq"});
+#endif
+  static const std::vector<Level> list = {
+      {"portable", portable_kernels, {}, always},
+#if defined(__x86_64__)
+      {"avx2", avx2_kernels, avx2_features, always},
+      {"avx512", avx512_kernels, avx512_features, always},
+      {"amx", amx_kernels, joined(avx512_features, {"amx_tile", "amx_int8"}), may_use_tiles},
 #endif
   };
   return list;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string in_words(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
+}
+
+bool is_usable(const Level& level, const std::vector<std::pair<std::string, bool>>& features) {
+  return all_of(features, level.needs) && level.is_permitted();
 }
 
 }  // namespace
 
 std::vector<std::pair<std::string, bool>> cpu_features() {
 #if defined(__x86_64__)
-  const Registers leaf1 = cpuid(1, 0), leaf7 = cpuid(7, 0);
-  const uint64_t state = saved_state(leaf1);
+  const CpuidRegisters leaf1 = cpuid(1), leaf7 = cpuid(7);
+  const uint64_t state = saved_state();
+  const TileFeatures tiles = tile_features();
   const bool ymm = (state & 0x06) == 0x06;
   const bool zmm = (state & 0xe6) == 0xe6;
   const auto bit = [](unsigned value, int position) { return (value >> position & 1) != 0; };
@@ -86,6 +82,8 @@ std::vector<std::pair<std::string, bool>> cpu_features() {
       {"avx512vnni", zmm && bit(leaf7.ecx, 11)},
       {"avx512bitalg", zmm && bit(leaf7.ecx, 12)},
       {"avx512vpopcntdq", zmm && bit(leaf7.ecx, 14)},
+      {"amx_tile", tiles.tile},
+      {"amx_int8", tiles.int8},
   };
 #else
   return {};
@@ -96,7 +94,7 @@ std::vector<std::string> isa_levels() {
   const auto features = cpu_features();
   std::vector<std::string> names;
   for (const Level& level : levels())
-    if (all_of(features, level.needs)) names.push_back(level.name);
+    if (is_usable(level, features)) names.push_back(level.name);
   return names;
 }
 
@@ -108,10 +106,12 @@ const KernelSet& select_kernels(const std::string& word) {
     for (const std::string& candidate : usable)
       if (candidate == name) return level.kernels();
     throw UsageError("instruction set level '" + name + "' is not supported by this CPU; it supports " +
-                     joined(usable) + " (set by KOMPAKT_ISA?)");
+                     in_words(usable) + " (set by KOMPAKT_ISA?)");
   }
-  throw UsageError("unknown instruction set level '" + name +
-                   "'; expected portable, avx2 or avx512 (set by KOMPAKT_ISA?)");
+  std::vector<std::string> known;
+  for (const Level& level : levels()) known.push_back(level.name);
+  throw UsageError("unknown instruction set level '" + name + "'; expected one of " + in_words(known) +
+                   " (set by KOMPAKT_ISA?)");
 }
 
 }  // namespace kompakt

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/checked.h"
 #include "runtime/layer.h"
 
 namespace kompakt {
@@ -11,6 +12,8 @@ namespace {
 struct Range {
   int32_t low, high;
 };
+
+size_t round_up(size_t n, size_t unit) { return ceil_div(n, unit) * unit; }
 
 Range levels_of(const std::vector<int16_t>& table) {
   const auto [low, high] = std::minmax_element(table.begin(), table.end());
@@ -29,8 +32,8 @@ class DotLayer final : public Layer {
   using Kernel = void (*)(const Args&);
 
  public:
-  DotLayer(const LayerSpec& spec, const KernelSet& kernels, Kernel kernel, int32_t offset)
-      : Layer(spec.window, blocks_across(spec.window)), kernel_(kernel), map_codes_(kernels.rows.map) {
+  DotLayer(const LayerSpec& spec, const KernelSet& kernels, Kernel kernel, DotShape shape, int32_t offset)
+      : Layer(spec.window, blocks_across(spec.window)), kernel_(kernel), shape_(shape), map_codes_(kernels.rows.map) {
     set_levels(spec, offset);
     if (!is_direct_) frame_elements(window_);
     const size_t width = is_direct_ ? window_.in.width : window_.frame_width();
@@ -56,6 +59,7 @@ class DotLayer final : public Layer {
   }
 
   size_t scratch_bytes(size_t) const override { return 0; }
+  size_t preferred_pixels() const override { return shape_.pixels; }
 
   void run(const Tile& tile, const uint8_t* operands, uint8_t*, void* out, size_t pitch) const override {
     size_t offsets[kTilePixels];
@@ -124,20 +128,30 @@ class DotLayer final : public Layer {
     const Block& block = blocks_[index];
     starts_.push_back({taps_.size(), weights_.size()});
     const bool shares_taps = window_.groups == 1 && index > 0;
-    size_t count = 0;
-    for (const Segment& segment : segments_of(block)) {
-      const size_t groups = (segment.taps * segment.count + kGroup - 1) / kGroup;
+    const std::vector<Segment> segments = segments_of(block);
+    const size_t groups = groups_per_segment(segments);
+    const size_t count = round_up(segments.size() * groups, shape_.taps);
+    for (const Segment& segment : segments) {
+      const size_t filled = &segment == &segments.back() ? count - segments.size() * groups : 0;
       const size_t base = segment.kh * window_.dilation_h * pitch_.row +
                           segment.kw * window_.dilation_w * pitch_.column + segment.channel;
-      for (size_t g = 0; g < groups; ++g) {
+      for (size_t g = 0; g < groups + filled; ++g) {
         if (!shares_taps) taps_.push_back(base + g * kGroup);
         pack_group(spec, block, segment, g);
       }
-      count += groups;
     }
     starts_.back().count = count;
     if (shares_taps) starts_.back().tap = starts_.front().tap;
     pack_bias(spec, block, offset);
+  }
+
+  // Groups of operands of each segment; all segments of a block are alike. They are filled up to runs that suit the
+  // kernel unless that adds more than a quarter. At most 64 bytes behind a window are read: kSlack.
+  size_t groups_per_segment(const std::vector<Segment>& segments) const {
+    const size_t exact = ceil_div(segments.front().taps * segments.front().count, kGroup);
+    const size_t filled = round_up(exact, shape_.taps);
+    const size_t least = round_up(segments.size() * exact, shape_.taps);
+    return 4 * segments.size() * filled <= 5 * least ? filled : exact;
   }
 
   // Weights of one group of operands for 16 lanes: (16, kGroup).
@@ -184,6 +198,7 @@ class DotLayer final : public Layer {
   };
 
   Kernel kernel_;
+  DotShape shape_;
   void (*map_codes_)(const uint8_t*, size_t, const uint8_t*, int, uint8_t*);
   std::vector<Operand> levels_;  // operand of every code
   Operand padding_ = 0;
@@ -214,11 +229,12 @@ size_t narrow_sums(const LayerSpec& spec) {
 }
 
 std::unique_ptr<Layer> make_dot_u8(const LayerSpec& spec, const KernelSet& kernels) {
-  return std::make_unique<DotLayer<uint8_t, int8_t>>(spec, kernels, kernels.dot_u8, byte_offset(spec));
+  return std::make_unique<DotLayer<uint8_t, int8_t>>(spec, kernels, kernels.dot_u8, kernels.dot_u8_shape,
+                                                     byte_offset(spec));
 }
 
 std::unique_ptr<Layer> make_dot_s16(const LayerSpec& spec, const KernelSet& kernels) {
-  return std::make_unique<DotLayer<int16_t, int16_t>>(spec, kernels, kernels.dot_s16, 0);
+  return std::make_unique<DotLayer<int16_t, int16_t>>(spec, kernels, kernels.dot_s16, DotShape{1, 1}, 0);
 }
 
 }  // namespace kompakt

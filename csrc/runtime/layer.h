@@ -47,6 +47,8 @@ class Layer {
   virtual void prepare(const uint8_t* map, size_t images, uint8_t* frame) const = 0;
   // Bytes of private memory that `run` needs for a tile of `pixels`.
   virtual size_t scratch_bytes(size_t pixels) const = 0;
+  // Pixels of a tile below which the kernel loses much of its speed.
+  virtual size_t preferred_pixels() const { return 1; }
   // Computes sums of a tile: out[p * pitch + c - first channel], int32 (float for f32 layers). Writes whole blocks.
   // `operands` is the frame, or the input maps where frame_bytes is 0.
   virtual void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const = 0;

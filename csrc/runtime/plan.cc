@@ -9,6 +9,8 @@ namespace {
 
 // Elements of a tile's row buffer: sums, floats and codes of a tile together stay in the first-level cache.
 constexpr size_t kTileElements = 2048;
+// The same for kernels that need many pixels: in the second-level cache.
+constexpr size_t kWideTileElements = 8192;
 constexpr size_t kMaxTileBlocks = 64;
 
 size_t element_bytes(Kind kind) { return kind == Kind::Code ? 1 : 4; }
@@ -37,12 +39,14 @@ void set_tiling(Stage& stage) {
     for (size_t c = 0; c < shape.channels; c += kLanes)
       stage.blocks.push_back({c, std::min(kLanes, shape.channels - c)});
   }
-  stage.tile_blocks = std::min(stage.blocks.size(), kMaxTileBlocks);
+  const size_t wanted = stage.layer == nullptr ? 1 : stage.layer->preferred_pixels();
+  const size_t elements = wanted == 1 ? kTileElements : kWideTileElements;
+  stage.tile_blocks = std::min({stage.blocks.size(), kMaxTileBlocks, elements / (wanted * kLanes)});
   stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
   const bool is_per_channel = std::any_of(stage.steps.begin(), stage.steps.end(),
                                           [](const Step& step) { return step.is_per_channel(); });
   if (stage.layer == nullptr && !is_per_channel && shape.channels < kLanes) stage.pitch = shape.channels;
-  stage.tile_pixels = std::clamp<size_t>(kTileElements / stage.pitch, 1, kTilePixels);
+  stage.tile_pixels = std::clamp<size_t>(elements / stage.pitch, 1, kTilePixels);
 }
 
 // A span of stages during which memory is in use.

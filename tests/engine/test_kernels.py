@@ -113,6 +113,17 @@ def test_groups(inputs: int, outputs: int, groups: int) -> None:
     assert_equal_to_reference(layer_program(parts.float_weight(rng, shape), (inputs, 5, 4), None, **options), x)
 
 
+@pytest.mark.parametrize("width", [1, 3, 4, 15, 16, 17, 31, 32, 33, 48, 65])
+def test_pixels_that_do_not_fill_tiles(width: int) -> None:
+    """Rows of neighbours and rows with gaps, taps that fill whole steps (64 bytes) and taps that do not."""
+    rng = np.random.default_rng(width)
+    for channels, outputs, stride in ((64, 33, 1), (16, 16, 2), (24, 48, 1)):
+        shape = (channels, 2, stride * width)
+        weight = parts.weight(rng, (outputs, channels, 2, 1), Affine(8, signed=True))
+        program = layer_program(weight, shape, Affine(8), stride=(1, stride), padding=(1, 0))
+        assert_equal_to_reference(program, _inputs(shape, 2, 64.0))
+
+
 @pytest.mark.parametrize("level", [127, -127])
 @pytest.mark.parametrize(
     "encoding", [Affine(8), Affine(8, signed=True), Affine(7), Table(1, np.array([-128, 255], np.int16))], ids=str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.builds import build
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("cmake") or not shutil.which("nm"), reason="needs cmake, a compiler and nm"),
@@ -19,18 +19,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("objects")
-    configure = [
-        "cmake",
-        "-S",
-        str(ROOT),
-        "-B",
-        str(folder),
-        "-DKOMPAKT_MODULE=OFF",
-        f"-DPython_EXECUTABLE={sys.executable}",
-    ]
-    for command in (configure, ["cmake", "--build", str(folder), "--target", "kompakt_core", "-j2"]):
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert done.returncode == 0, done.stdout[-4000:]
+    build(folder, "kompakt_core", "-DKOMPAKT_MODULE=OFF")
     return {path.name.split(".")[0]: path for path in folder.rglob("*.o") if path.parent.name == "kernels"}
 
 
@@ -38,7 +27,7 @@ def _disassembled(path: Path) -> str:
     return subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(path)], capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("level", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("level", ["portable", "avx2", "avx512", "amx"])
 def test_a_level_exports_one_symbol(objects: dict[str, Path], level: str) -> None:
     if level not in objects:
         pytest.skip("not built for this architecture")
@@ -54,6 +43,19 @@ def test_lower_levels_use_no_higher_registers(objects: dict[str, Path]) -> None:
     assert "%zmm" not in _disassembled(objects["avx2"])
     assert "%ymm" in _disassembled(objects["avx2"])
     assert "%zmm" in _disassembled(objects["avx512"])
+
+
+def test_a_step_of_tiles_is_four_loads_and_four_products(objects: dict[str, Path]) -> None:
+    if "amx" not in objects:
+        pytest.skip("not an x86-64 build")
+    assert "tdpbusd" not in _disassembled(objects["avx512"])
+    lines = [line.split("\t", 1)[-1] for line in _disassembled(objects["amx"]).splitlines()]
+    # The four products of a step: as many loads, and no sums stored before the last.
+    at = next(i for i, line in enumerate(lines) if line.startswith("tdpbusd %tmm7,%tmm5,%tmm3"))
+    step = lines[max(i for i in range(at) if lines[i].endswith(",%tmm6")) : at + 1]
+    names = [line.split()[0] for line in step]
+    assert names.count("tdpbusd") == names.count("tileloadd") == 4
+    assert "tilestored" not in names
 
 
 def test_no_level_fuses_multiply_and_add(objects: dict[str, Path]) -> None:

@@ -53,7 +53,7 @@ def cli() -> None:
                    2    wrong command line, recipe or input
                    130  interrupted
     Environment:   KOMPAKT_DATA   folder with data/ and models/ (default: ../shared)
-                   KOMPAKT_ISA    portable, avx2 or avx512: force a level of the engine
+                   KOMPAKT_ISA    portable, avx2, avx512 or amx: force a level of the engine
                    KOMPAKT_DEBUG  1: show tracebacks
     """
 

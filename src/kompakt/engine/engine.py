@@ -26,7 +26,7 @@ class Engine:
         data: the bytes of a `model.kpt`.
         threads: threads that share one call, >= 1.
     Raises: ArtifactError if the file is not legal; InputError for wrong `threads`, or if the environment variable
-        KOMPAKT_ISA (`portable`, `avx2`, `avx512`) names a level that is unknown or that this CPU lacks.
+        KOMPAKT_ISA (`portable`, `avx2`, `avx512`, `amx`) names a level that is unknown or that this CPU lacks.
     """
 
     def __init__(self, data: bytes, threads: int = 1) -> None:
@@ -52,7 +52,7 @@ class Engine:
 
     @property
     def isa(self) -> str:
-        """Instruction set level in use: `portable`, `avx2` or `avx512`."""
+        """Instruction set level in use: `portable`, `avx2`, `avx512` or `amx`."""
         return self._native.isa
 
     @property
