@@ -47,7 +47,7 @@ def test_float_images_are_taken_as_normalised() -> None:
 
 
 WRONG = {
-    "not a pair": (3, "pair (train, test), got int"),
+    "not a pair": (3, "one array of samples (N, ...), got int"),
     "three splits": (((IMAGES, LABELS),) * 3, "pair (train, test)"),
     "no labels": (([IMAGES], [IMAGES]), "given[0]: expected (images, labels)"),
     "fewer labels": (((IMAGES, LABELS[:3]),) * 2, "(4, 1, 2, 3) and (3,)"),
@@ -98,3 +98,18 @@ def test_errors_of_user_files_name_the_line(tmp_path: Path) -> None:
         call_user_function(f"{path}:f", "data")
     before = list(sys.path)
     assert str(tmp_path) not in before
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_samples_alone_have_no_labels(kind):
+    samples = np.random.default_rng(0).normal(size=(5, 3, 4, 4)).astype(np.float32)
+    given = torch.from_numpy(samples) if kind == "torch" else samples
+    dataset = as_dataset(given)
+    assert not dataset.train.is_labelled
+    assert not dataset.test.is_labelled
+    np.testing.assert_array_equal(dataset.train.images, samples)
+
+
+def test_samples_that_hold_nan_are_refused():
+    with pytest.raises(DataError, match="NaN"):
+        as_dataset(np.full((5, 3, 4, 4), np.nan, np.float32))

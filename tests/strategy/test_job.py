@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import kompakt as kp
+from kompakt._core.errors import DataError
 from kompakt.data import Dataset, Split, digits
 from kompakt.strategy import run_recipe
 from kompakt.strategy.evaluation import exact_images
@@ -213,3 +214,34 @@ def test_a_run_starts_from_another(tmp_path, monkeypatch) -> None:
 
 
 IMAGES = np.random.default_rng(0).standard_normal((5, 1, 8, 8)).astype(np.float32)
+
+
+def test_samples_alone_are_enough_without_training(data: Dataset) -> None:
+    """The classes are then those of the float network, and the result says so."""
+    torch.manual_seed(0)
+    model = DigitsNet(16)
+    samples = data.normalise(data.train.images[:128])
+    result = kp.compress(model, "int8", data=samples).result
+    assert result["labels"] == "float network"
+    assert result["float"]["top1"] == 100.0
+    assert result["engine"]["top1"] >= 95.0
+    assert result["engine"]["bit_equal_to_reference"]["equal"]
+    assert kp.compress(model, "int8", data=data.smallest(64, 64)).result["labels"] == "given"
+
+
+def test_training_needs_labels(data: Dataset) -> None:
+    with pytest.raises(DataError, match=r"without labels.*int8"):
+        kp.compress(DigitsNet(16), small_recipe(), data=data.normalise(data.train.images[:128]))
+
+
+def test_few_samples_are_used_with_a_warning(data: Dataset) -> None:
+    with pytest.warns(UserWarning, match="9 samples set the ranges; 64 or more"):
+        kp.compress(DigitsNet(16), "int8", data=data.normalise(data.train.images[:9]))
+
+
+@pytest.mark.parametrize("name", ["int8", "w4a8", "w3a8", "ternary-a8", "w2-table"])
+def test_recipes_without_training_give_equal_bits(name: str, data: Dataset) -> None:
+    torch.manual_seed(0)
+    engine = kp.compress(DigitsNet(16), name, data=data.smallest(64, 64)).result["engine"]
+    assert engine["bit_equal_to_reference"]["equal"]
+    assert engine["float64_simulation"]["argmax_equal"] == 64

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from .._core.errors import DataError
 from . import options
 from .output import print_json
 
@@ -34,6 +35,8 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
 
     engine = load(file, threads=threads)
     dataset = dataset_of(engine.metadata, data)
+    if not dataset.test.is_labelled:
+        raise DataError(f"{dataset.name}: samples without labels have no accuracy; give (images, labels)")
     images, labels = dataset.test.images[:limit], dataset.test.labels[:limit]
     started = time.perf_counter()
     right = 0

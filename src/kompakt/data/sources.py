@@ -16,7 +16,7 @@ import numpy as np
 from .._core.errors import DataError, KompaktError, RecipeError, nearest
 from .cifar10 import cifar10
 from .digits import digits
-from .types import Dataset, Split
+from .types import NO_LABEL, Dataset, Split
 
 DATASETS: dict[str, Callable[[], Dataset]] = {"cifar10": cifar10, "digits": digits}
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -41,16 +41,27 @@ def load_dataset(source: str, normalisation: Normalisation | None = None) -> Dat
 
 
 def as_dataset(given: Any, name: str = "given") -> Dataset:
-    """Accept a Dataset, or a pair (train, test), each (images, labels) or an iterable of such batches (a data loader).
+    """Accept a Dataset, samples alone, or a pair (train, test).
 
-    Float images are taken as they are: already normalised, not augmented. Raises: DataError saying what was expected.
+    Samples are one array or tensor (N, ...); they have no labels, and do for recipes without training. Each part of a
+    pair is (images, labels) or an iterable of such batches (a data loader). Float images are taken as they are: already
+    normalised, not augmented.
+
+    Raises: DataError saying what was expected.
     """
     if isinstance(given, Dataset):
         return given
-    if not isinstance(given, tuple | list) or len(given) != 2:
-        found = type(given).__name__
-        raise DataError(f"{name}: data must be a kompakt.data.Dataset or a pair (train, test), got {found}")
-    train, test = (_as_split(part, f"{name}[{i}]") for i, part in enumerate(given))
+    if hasattr(given, "shape"):
+        samples = np.asarray(given)
+        labels = np.full(samples.shape[:1], NO_LABEL, np.int64)
+        train = test = _as_split((samples, labels), name)
+    elif isinstance(given, tuple | list) and len(given) == 2:
+        train, test = (_as_split(part, f"{name}[{i}]") for i, part in enumerate(given))
+    else:
+        raise DataError(
+            f"{name}: data must be a kompakt.data.Dataset, a pair (train, test), or one array of samples (N, ...), "
+            f"got {type(given).__name__}"
+        )
     channels = train.images.shape[1]
     return Dataset(name, train, test, (0.0,) * channels, (1.0,) * channels)
 

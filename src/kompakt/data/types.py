@@ -9,10 +9,12 @@ import numpy as np
 
 from .._core.errors import DataError
 
+NO_LABEL = -1
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) or features (N, F), uint8 or float32, and labels (N,) int64.
+    """Images (N, C, H, W) or features (N, F), uint8 or float32, and labels (N,) int64, all NO_LABEL if there are none.
 
     Raises: DataError for other shapes or types.
     """
@@ -33,6 +35,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every image has a class."""
+        return not (self.labels == NO_LABEL).any()
 
     def head(self, count: int) -> Split:
         """The first `count` examples."""

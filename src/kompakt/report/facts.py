@@ -118,10 +118,16 @@ def steps(result: Result) -> tuple[str, str]:
     return first, second
 
 
+def has_labels(result: Result) -> bool:
+    """Whether accuracies count right answers; without labels they count agreement with the float network."""
+    return result.labels != "float network"
+
+
 def _accuracy_rows(result: Result) -> list[Row]:
     before, engine, simulated = result.before.top1, result.engine.top1, result.simulated.top1
-    images = f"top-1 over {text.count(result.engine.images)} images" if result.engine.images else "top-1"
-    rows = [Row("accuracy, engine", text.percent(before), text.percent(engine), _points(before, engine), images)]
+    name, what = ("accuracy", "top-1") if has_labels(result) else ("agreement", "same class as the float network")
+    images = f"{what} over {text.count(result.engine.images)} images" if result.engine.images else what
+    rows = [Row(f"{name}, engine", text.percent(before), text.percent(engine), _points(before, engine), images)]
     if simulated is not None:
         rows.append(
             Row(

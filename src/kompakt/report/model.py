@@ -153,6 +153,7 @@ class Result(Record):
     layers: list[Layer] = []
     model: Text = None
     dataset: Text = None
+    labels: Text = None
     recipe: dict[str, Any] = {}
     method: Text = None
     bits: dict[str, Any] = {}

@@ -37,11 +37,12 @@ def tiles(result: Result) -> list[tuple[str, str, str]]:
     size, bops = result.before.bytes, facts.float_bops(result)
     top1 = result.engine.top1 if result.engine.top1 is not None else result.simulated.top1
     where = "in the engine" if result.engine.top1 is not None else "simulated"
+    name = "accuracy" if facts.has_labels(result) else "agreement with the float network"
     exact = facts.checks(result)[0]
     found = [
         (*_times(size, result.file_bytes, "smaller on disk", "larger on disk"),
          f"{text.size(size)} → {text.size(result.file_bytes)}"),
-        (text.points(facts.drop(result)), f"accuracy, {where}",
+        (text.points(facts.drop(result)), f"{name}, {where}",
          f"{text.percent(result.before.top1)} → {text.percent(top1)}"),
         (*_times(bops, result.bops, "fewer bit operations", "more bit operations"),
          f"{text.short(bops)} → {text.short(result.bops)} BOPs"),

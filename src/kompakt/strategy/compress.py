@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._core.errors import RecipeError
+from .._core.errors import DataError, RecipeError
 from ..data import Dataset, as_dataset
 from ..report import write as write_report
 from ..train import train
@@ -25,6 +26,7 @@ from .start import start_from
 
 Progress = Callable[[dict[str, Any]], None]
 SMOKE_BATCHES = 2
+FEW_SAMPLES = 64
 
 
 def compress(
@@ -36,7 +38,8 @@ def compress(
     Args:
         model: any traceable `nn.Module`; it is not changed.
         recipe: a Recipe, a built-in recipe's name, or a path.
-        data: `kompakt.data.Dataset`, or a pair (train, test) of (images, labels) or data loaders.
+        data: `kompakt.data.Dataset`, a pair (train, test) of (images, labels) or data loaders, or, for recipes without
+            training, samples alone (N, ...); accuracy is then agreement with the float network.
         settings: overrides such as {"train.epochs": 3}.
     Raises: GraphError, QuantizerError, RecipeError, DataError, TrainingError: each says what to do.
     """
@@ -79,7 +82,14 @@ def _run(
     input_shape: tuple[int, ...] | None, on_progress: Progress,
 ) -> Compressed:  # fmt: skip
     on_progress({"event": "phase", "phase": "prepare"})
+    if recipe.train.epochs and not dataset.train.is_labelled:
+        raise DataError(
+            f"{dataset.name}: samples without labels, but recipe {recipe.name!r} trains {recipe.train.epochs} epochs; "
+            "give (images, labels), or take a recipe without training such as 'int8'"
+        )
     calibration = dataset.normalise(dataset.train.images[: recipe.data.calibration])
+    if len(calibration) < FEW_SAMPLES:
+        warnings.warn(f"{len(calibration)} samples set the ranges; {FEW_SAMPLES} or more are better", stacklevel=2)
     example = example_input(source, dataset, input_shape)
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration))
     if recipe.model.start:
