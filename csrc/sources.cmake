@@ -56,6 +56,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/rows.cc
   csrc/runtime/stages.cc
   csrc/runtime/steps.cc
+  csrc/runtime/winograd_layer.cc
 )
 
 # The nanobind module kompakt._native.

@@ -8,6 +8,7 @@ namespace kompakt {
 namespace {
 
 #include "kernels/dot/avx2.h"
+#include "kernels/winograd/body.h"
 #include "kernels/planes/count_native.h"
 
 #include "kernels/planes/avx2.h"
@@ -15,6 +16,7 @@ namespace {
 #include "kernels/real/avx2.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/winograd/avx2.h"
 
 #include "kernels/rows/avx2.h"
 
@@ -25,6 +27,8 @@ const KernelSet& avx2_kernels() {
       "avx2",
       dot_u8,
       dot<int16_t, int16_t>,
+      winograd_input,
+      winograd,
       planes,
       plane_sums,
       real,

@@ -12,6 +12,7 @@ namespace kompakt {
 namespace {
 
 #include "kernels/dot/avx512.h"
+#include "kernels/winograd/body.h"
 #include "kernels/planes/count_native.h"
 
 #include "kernels/planes/avx512.h"
@@ -19,6 +20,7 @@ namespace {
 #include "kernels/real/avx512.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/winograd/avx512.h"
 
 #include "kernels/rows/avx512.h"
 
@@ -29,6 +31,8 @@ const KernelSet& avx512_kernels() {
       "avx512",
       dot<uint8_t, int8_t>,
       dot<int16_t, int16_t>,
+      winograd_input,
+      winograd,
       planes,
       plane_sums,
       real,

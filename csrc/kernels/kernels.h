@@ -60,6 +60,31 @@ struct PlanesArgs {
   size_t pitch;
 };
 
+// Operands of a row of tiles for WinogradArgs: 16 points per tile of 4x4 pixels, tiles two pixels apart.
+struct WinogradInput {
+  const uint8_t* in;  // levels modulo 256, of four rows of pixels
+  size_t row;         // bytes from row to row
+  size_t channels;    // bytes from pixel to pixel
+  size_t tiles;
+  size_t depth;       // bytes per point: channels rounded up to a multiple of 16
+  uint8_t offset;     // added to every point
+  uint8_t* rows;      // working memory: (2 * tiles + 2, 4, depth)
+  uint8_t* out;       // (tiles, 4 columns, 4 rows, depth)
+};
+
+// Four outputs per tile, as winograd/body.h defines them; sums modulo 2^32 before the division.
+struct WinogradArgs {
+  const uint8_t* in;  // (tiles, 4 columns, 4 rows, depth)
+  size_t tile_count;
+  size_t depth;
+  size_t steps;  // groups of 4 channels in use
+  const int8_t* weights;  // (blocks, 4 columns, steps, 4 rows, 16, 4)
+  size_t block_count;
+  const int32_t* bias;  // (blocks, 4 columns, 4 rows, 16), of the points
+  int32_t* const* out;  // (tiles, 2, 2): where 16 sums per block go
+  size_t flush;         // as in DotArgs, here of groups
+};
+
 // out[p][c] = ((0 + x[k0] * w[k0]) + x[k1] * w[k1]) + ..., each operation rounded to float32.
 struct RealArgs {
   const float* in;
@@ -122,6 +147,8 @@ struct KernelSet {
   const char* isa;
   void (*dot_u8)(const DotU8& args);
   void (*dot_s16)(const DotS16& args);
+  void (*winograd_input)(const WinogradInput& args);
+  void (*winograd)(const WinogradArgs& args);
   void (*planes)(const PlanesArgs& args);
   // sums[p] = sum over j of operand_factor[j] * popcount(operand plane j), modulo 2^32; of every plane's last word only
   // the bits in `last_mask` count.

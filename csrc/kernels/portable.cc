@@ -5,12 +5,14 @@ namespace kompakt {
 namespace {
 
 #include "kernels/dot/portable.h"
+#include "kernels/winograd/body.h"
 #include "kernels/planes/count_portable.h"
 
 #include "kernels/planes/portable.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/winograd/portable.h"
 
 }  // namespace
 
@@ -19,6 +21,8 @@ const KernelSet& portable_kernels() {
       "portable",
       dot<uint8_t, int8_t>,
       dot<int16_t, int16_t>,
+      winograd_input,
+      winograd,
       planes,
       plane_sums,
       real_generic,

@@ -11,6 +11,7 @@ const char* word_of(Family family) {
   switch (family) {
     case Family::DotU8: return "dot_u8s8";
     case Family::DotS16: return "dot_s16";
+    case Family::Winograd: return "winograd_u8s8";
     case Family::Planes: return "planes";
     case Family::Real: return "f32";
   }
@@ -26,6 +27,8 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
     case Family::Planes:
       if (is_real) return "input is f32";
       return is_planar(spec) ? "" : "a table has no bit planes";
+    case Family::Winograd:
+      return is_real ? "input is f32" : winograd_obstacle(spec, std::strcmp(kernels.isa, "avx2") == 0);
     case Family::DotU8:
       if (is_real) return "input is f32";
       if (!fits_bytes(spec)) return "levels exceed a byte";
@@ -47,6 +50,7 @@ size_t step_count(Family family, const Window& window) {
   switch (family) {
     case Family::DotU8: return window.kernel_h * ((window.kernel_w * inputs + 3) / 4);
     case Family::DotS16: return window.kernel_h * ((window.kernel_w * inputs + 1) / 2);
+    case Family::Winograd: return 16 * ((window.group_inputs() + 3) / 4);
     case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
     case Family::Real: return window.taps() * window.group_inputs();
   }
@@ -79,11 +83,20 @@ bool belongs(const KernelRow& row, const KernelSet& kernels) {
   return true;
 }
 
+// Tiles of 2x2 outputs.
+size_t winograd_tiles(const Window& window) { return ((window.out.height + 1) / 2) * ((window.out.width + 1) / 2); }
+
 // Estimated cycles for one image, without the steps that follow in any case.
 double cost(const KernelRow& row, const LayerSpec& spec) {
   const Window& window = spec.window;
   const double tiles = static_cast<double>(window.out.pixels() * block_count(row.family, window));
   const double stream = static_cast<double>(weight_bytes(row, spec)) / kStreamBytes;
+  if (row.family == Family::Winograd) {
+    const double blocks = static_cast<double>(block_count(row.family, window));
+    const double products = static_cast<double>(step_count(row.family, window)) * row.step_cycles + row.pair_cycles;
+    const double transform = 16 + static_cast<double>(window.in.channels);
+    return static_cast<double>(winograd_tiles(window)) * (blocks * products + transform) + stream;
+  }
   double work = static_cast<double>(step_count(row.family, window)) * row.step_cycles;
   if (row.family == Family::Planes) {
     const double planes = spec.input.encoding.bits;
@@ -97,6 +110,7 @@ std::unique_ptr<Layer> make(Family family, const LayerSpec& spec, const KernelSe
   switch (family) {
     case Family::DotU8: return make_dot_u8(spec, kernels);
     case Family::DotS16: return make_dot_s16(spec, kernels);
+    case Family::Winograd: return make_winograd(spec, kernels);
     case Family::Planes: return make_planes(spec, kernels);
     case Family::Real: return make_real(spec, kernels);
   }
@@ -114,14 +128,17 @@ const std::vector<KernelRow>& kernel_table() {
   static const std::vector<KernelRow> table = {
       {"dot_u8s8_portable", "u8 x s8 -> s32", Family::DotU8, "portable", 80, 0},
       {"dot_s16_portable", "s16 x s16 -> s32", Family::DotS16, "portable", 43, 0},
+      {"winograd_u8s8_portable", "u8 x s8 -> s32", Family::Winograd, "portable", 80, 100},
       {"planes_portable", "bits x bits -> s32", Family::Planes, "portable", 49, 30},
       {"f32_portable", "f32 x f32 -> f32", Family::Real, "portable", 6, 0},
       {"dot_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::DotU8, "avx2", 1.55, 0},
       {"dot_s16_maddwd_avx2", "s16 x s16 -> s32", Family::DotS16, "avx2", 1.45, 0},
+      {"winograd_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::Winograd, "avx2", 2.05, 140},
       {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 9.5, 18},
       {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.1, 0},
       {"dot_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::DotU8, "avx512", 1.07, 0},
       {"dot_s16_vnni_avx512", "s16 x s16 -> s32", Family::DotS16, "avx512", 1.1, 0},
+      {"winograd_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Winograd, "avx512", 1.1, 36},
       {"planes_popcnt_avx512", "bits x bits -> s32", Family::Planes, "avx512", 3.1, 5},
       {"f32_avx512", "f32 x f32 -> f32", Family::Real, "avx512", 1.1, 0},
       // Not measured on Zen 4, which has no tiles: convolutions at 1150 to 1910 GMAC/s and 3.5 GHz, the lower half.

@@ -9,7 +9,7 @@
 
 namespace kompakt {
 
-enum class Family { DotU8, DotS16, Planes, Real };
+enum class Family { DotU8, DotS16, Winograd, Planes, Real };
 
 // One kernel. Costs are clock cycles, measured on one core of an AMD EPYC (Zen 4); only their order matters.
 struct KernelRow {
@@ -18,7 +18,8 @@ struct KernelRow {
   Family family;
   const char* isa;
   double step_cycles;  // one block of 16 channels x one pixel x one step (4 or 2 operands, one word, one float)
-  double pair_cycles;  // one block x one pixel x one pair of planes, beyond its words (planes only)
+  double pair_cycles;  // one block x one pixel x one pair of planes, beyond its words (planes); one block x one tile
+                       // of four pixels, beyond its products (winograd)
 };
 
 // All kernels of all levels.
@@ -30,8 +31,8 @@ struct Choice {
   std::unique_ptr<Layer> layer;
 };
 
-// Cheapest legal row of the level for a layer, packed and ready. `prefer` names a family (dot_u8s8, dot_s16, planes,
-// f32) to take wherever it is legal, whatever it costs; empty for none.
+// Cheapest legal row of the level for a layer, packed and ready. `prefer` names a family (dot_u8s8, dot_s16,
+// winograd_u8s8, planes, f32) to take wherever it is legal, whatever it costs; empty for none.
 Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std::string& prefer);
 
 }  // namespace kompakt

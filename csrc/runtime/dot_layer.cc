@@ -1,24 +1,14 @@
 // Layers on expanded levels: 8-bit operands with an offset, or 16-bit operands.
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/checked.h"
-#include "runtime/layer.h"
+#include "runtime/operands.h"
 
 namespace kompakt {
 namespace {
 
-struct Range {
-  int32_t low, high;
-};
-
 size_t round_up(size_t n, size_t unit) { return ceil_div(n, unit) * unit; }
-
-Range levels_of(const std::vector<int16_t>& table) {
-  const auto [low, high] = std::minmax_element(table.begin(), table.end());
-  return {*low, *high};
-}
 
 // A run of neighbouring operands that one output reads: `taps` kernel positions from (kh, kw), `count` channels each.
 struct Segment {
@@ -33,8 +23,8 @@ class DotLayer final : public Layer {
 
  public:
   DotLayer(const LayerSpec& spec, const KernelSet& kernels, Kernel kernel, DotShape shape, int32_t offset)
-      : Layer(spec.window, blocks_across(spec.window)), kernel_(kernel), shape_(shape), map_codes_(kernels.rows.map) {
-    set_levels(spec, offset);
+      : Layer(spec.window, blocks_across(spec.window)), kernel_(kernel), shape_(shape),
+        operands_(spec.input.encoding, kernels, offset), is_direct_(operands_.is_identity() && !window_.is_padded()) {
     if (!is_direct_) frame_elements(window_);
     const size_t width = is_direct_ ? window_.in.width : window_.frame_width();
     const size_t height = is_direct_ ? window_.in.height : window_.frame_height();
@@ -48,14 +38,7 @@ class DotLayer final : public Layer {
   }
 
   void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
-    const size_t channels = window_.in.channels;
-    const auto fill = [this, channels](uint8_t* at, size_t pixels) {
-      std::fill_n(reinterpret_cast<Operand*>(at), pixels * channels, padding_);
-    };
-    const auto copy = [this, channels](const uint8_t* from, uint8_t* to, size_t pixels) {
-      convert(from, pixels * channels, reinterpret_cast<Operand*>(to));
-    };
-    copy_frame(window_, {channels, channels * sizeof(Operand), fill, copy}, map, images, frame);
+    operands_.copy(window_, map, images, frame);
   }
 
   size_t scratch_bytes(size_t) const override { return 0; }
@@ -81,31 +64,6 @@ class DotLayer final : public Layer {
   size_t weight_bytes() const override { return weights_.size() * sizeof(Weight); }
 
  private:
-  void set_levels(const LayerSpec& spec, int32_t offset) {
-    const std::vector<int16_t>& table = spec.input.encoding.table;
-    bits_ = spec.input.encoding.bits;
-    padding_ = static_cast<Operand>(offset);
-    levels_.assign(256, 0);
-    bool is_identity = sizeof(Operand) == 1;
-    for (size_t code = 0; code < table.size(); ++code) {
-      levels_[code] = static_cast<Operand>(table[code] + offset);
-      is_identity = is_identity && levels_[code] == static_cast<Operand>(code);
-    }
-    is_identity_ = is_identity;
-    is_direct_ = is_identity && !window_.is_padded();
-  }
-
-  void convert(const uint8_t* codes, size_t n, Operand* to) const {
-    if constexpr (sizeof(Operand) == 1) {
-      if (is_identity_)
-        std::memcpy(to, codes, n);
-      else
-        map_codes_(codes, n, levels_.data(), bits_, to);
-    } else {
-      for (size_t i = 0; i < n; ++i) to[i] = levels_[codes[i]];
-    }
-  }
-
   // Input channels of the groups that a block touches, as runs of memory.
   std::vector<Segment> segments_of(const Block& block) const {
     const size_t first_group = block.channel / window_.group_outputs();
@@ -199,11 +157,8 @@ class DotLayer final : public Layer {
 
   Kernel kernel_;
   DotShape shape_;
-  void (*map_codes_)(const uint8_t*, size_t, const uint8_t*, int, uint8_t*);
-  std::vector<Operand> levels_;  // operand of every code
-  Operand padding_ = 0;
-  int bits_ = 8;
-  bool is_identity_ = false, is_direct_ = false;
+  Operands<Operand> operands_;
+  bool is_direct_ = false;
   Pitch pitch_;
   size_t flush_ = 1;
   std::vector<size_t> taps_;
@@ -212,18 +167,18 @@ class DotLayer final : public Layer {
   std::vector<Start> starts_;
 };
 
-int32_t byte_offset(const LayerSpec& spec) { return std::max(0, -levels_of(spec.input.encoding.table).low); }
+int32_t byte_offset(const LayerSpec& spec) { return std::max(0, -levels_of(spec.input.encoding).low); }
 
 }  // namespace
 
 bool fits_bytes(const LayerSpec& spec) {
-  return levels_of(spec.input.encoding.table).high + byte_offset(spec) <= 255;
+  return levels_of(spec.input.encoding).high + byte_offset(spec) <= 255;
 }
 
 size_t narrow_sums(const LayerSpec& spec) {
-  const Range weights = levels_of(spec.weight.encoding.table);
+  const Range weights = levels_of(spec.weight.encoding);
   const int32_t weight = std::max(std::abs(weights.low), std::abs(weights.high));
-  const int32_t operand = levels_of(spec.input.encoding.table).high + byte_offset(spec);
+  const int32_t operand = levels_of(spec.input.encoding).high + byte_offset(spec);
   const int32_t pair = std::max(1, 2 * weight * operand);
   return static_cast<size_t>(32767 / pair);
 }

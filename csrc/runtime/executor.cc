@@ -46,25 +46,40 @@ void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& 
   for (const Step& step : stage.steps) run_step(step, run.kernels, run.maps, row);
 }
 
-// Tiles of a stage: pixel runs x block runs.
+// Tiles of a stage: strips of pixels (all, or an image each), cut into pixel runs x block runs.
 struct Grid {
-  size_t pixels, tile_pixels, blocks, tile_blocks;
+  size_t strips, pixels, tile_pixels, unit_pixels, blocks, tile_blocks;
 
+  size_t runs() const { return ceil_div(pixels, tile_pixels); }
   size_t columns() const { return ceil_div(blocks, tile_blocks); }
-  size_t size() const { return ceil_div(pixels, tile_pixels) * columns(); }
+  size_t size() const { return strips * runs() * columns(); }
   Tile tile(size_t index) const {
-    const size_t first_pixel = index / columns() * tile_pixels, first_block = index % columns() * tile_blocks;
-    return {first_pixel, std::min(tile_pixels, pixels - first_pixel), first_block,
+    const size_t run = index / columns(), start = run % runs() * tile_pixels;
+    const size_t first_block = index % columns() * tile_blocks;
+    return {run / runs() * pixels + start, std::min(tile_pixels, pixels - start), first_block,
             std::min(tile_blocks, blocks - first_block)};
+  }
+  bool halve_pixels(size_t least) {
+    const size_t half = ceil_div(ceil_div(tile_pixels, 2), unit_pixels) * unit_pixels;
+    if (tile_pixels <= least || half >= tile_pixels) return false;
+    tile_pixels = half;
+    return true;
+  }
+  bool halve_blocks(size_t least) {
+    if (tile_blocks <= least) return false;
+    tile_blocks = ceil_div(tile_blocks, 2);
+    return true;
   }
 };
 
 // With several threads tiles shrink until there are two for each, so that none waits long for the last.
-Grid make_grid(const Stage& stage, size_t pixels, size_t threads) {
-  Grid grid{pixels, stage.tile_pixels, stage.blocks.size(), stage.tile_blocks};
+Grid make_grid(const Stage& stage, size_t images, size_t threads) {
+  const size_t strips = stage.is_strip_image ? images : 1;
+  Grid grid{strips, images / strips * stage.pixels, stage.tile_pixels, stage.unit_pixels, stage.blocks.size(),
+            stage.tile_blocks};
   if (threads == 1) return grid;
-  while (grid.size() < 2 * threads && grid.tile_pixels > 8) grid.tile_pixels = (grid.tile_pixels + 1) / 2;
-  while (grid.size() < 2 * threads && grid.tile_blocks > 4) grid.tile_blocks = (grid.tile_blocks + 1) / 2;
+  while (grid.size() < 2 * threads && grid.halve_pixels(8)) {}
+  while (grid.size() < 2 * threads && grid.halve_blocks(4)) {}
   return grid;
 }
 
@@ -73,7 +88,7 @@ void run_stage(const Run& run, const Stage& stage, Pool* pool) {
     stage.layer->prepare(run.maps.at(stage.inputs[0]), run.count, run.maps.at(static_cast<int>(stage.frame)));
   const size_t pixels = run.count * stage.pixels;
   const bool is_small = stage.layer == nullptr && pixels * stage.channels < kParallelElements;
-  const Grid grid = make_grid(stage, pixels, pool == nullptr || is_small ? 1 : pool->threads());
+  const Grid grid = make_grid(stage, run.count, pool == nullptr || is_small ? 1 : pool->threads());
   const auto body = [&](size_t task, size_t worker) {
     run_tile(run, stage, grid.tile(task), run.slot.rows[worker]);
   };

@@ -9,7 +9,7 @@ namespace {
 
 // Elements of a tile's row buffer: sums, floats and codes of a tile together stay in the first-level cache.
 constexpr size_t kTileElements = 2048;
-// The same for kernels that need many pixels: in the second-level cache.
+// The same for kernels that need many pixels or whole rows: in the second-level cache.
 constexpr size_t kWideTileElements = 8192;
 constexpr size_t kMaxTileBlocks = 64;
 
@@ -27,6 +27,16 @@ size_t row_pitch(const std::vector<Block>& blocks, size_t count) {
     pitch = std::max(pitch, last.channel + kLanes - blocks[first].channel);
   }
   return (pitch + kLanes - 1) / kLanes * kLanes;
+}
+
+// Tiles of whole rows.
+void set_row_tiling(Stage& stage, size_t width) {
+  stage.is_strip_image = true;
+  stage.unit_pixels = 2 * width;
+  stage.tile_pixels = stage.layer->tile_rows() * width;
+  const size_t blocks = kWideTileElements / (stage.tile_pixels * kLanes);
+  stage.tile_blocks = std::clamp<size_t>(blocks, 1, stage.blocks.size());
+  stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
 }
 
 void set_tiling(Stage& stage) {
@@ -47,6 +57,7 @@ void set_tiling(Stage& stage) {
                                           [](const Step& step) { return step.is_per_channel(); });
   if (stage.layer == nullptr && !is_per_channel && shape.channels < kLanes) stage.pitch = shape.channels;
   stage.tile_pixels = std::clamp<size_t>(elements / stage.pitch, 1, kTilePixels);
+  if (stage.layer != nullptr && stage.layer->tile_rows() > 0) set_row_tiling(stage, shape.width);
 }
 
 // A span of stages during which memory is in use.

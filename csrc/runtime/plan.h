@@ -31,6 +31,8 @@ struct Stage {
   std::vector<Block> blocks;        // output channels in units of work
   size_t pitch = 0;                 // of row buffers
   size_t tile_pixels = 1, tile_blocks = 1;
+  size_t unit_pixels = 1;           // tiles hold a multiple of it, except at the end of a strip
+  bool is_strip_image = false;      // tiles never cross images
   size_t frame = 0;                 // Head::Layer: index of its frame among the plan's offsets
 };
 

@@ -12,7 +12,8 @@ from ..artifact import FloatWeight, Node, Program, Weight, to_bytes
 from ..encoding import Affine, Encoding, Planes, Table
 from ..engine.agreement import Comparison
 
-FAMILIES = ("", "dot_u8s8", "dot_s16", "planes", "f32")  # the engine's own choice, then each one wherever it is legal
+# The engine's own choice, then each one wherever it is legal.
+FAMILIES = ("", "dot_u8s8", "dot_s16", "winograd_u8s8", "planes", "f32")
 INPUTS = 3
 
 
@@ -49,6 +50,9 @@ def programs() -> dict[str, Program]:
     pm = Planes(2, np.stack([rng.integers(1, 40, 37), rng.integers(41, 80, 37)], 1).astype(np.int16), "pm")
     return {
         "2-bit planes": _convolution(rng, Affine(2, False), _random_weight(rng, (37, 5, 3, 3), pm)),
+        "2-bit levels, stride 1": _convolution(
+            rng, Affine(2, False), _random_weight(rng, (37, 5, 3, 3), Affine(2, True)), stride_h=1
+        ),
         "8-bit weights and activations": _convolution(
             rng, Affine(8, False), _random_weight(rng, (37, 5, 3, 3), Affine(8, True))
         ),
@@ -67,13 +71,15 @@ def _comparisons() -> dict[str, Comparison]:
     return {name: Comparison(to_bytes(program, {}), program, x) for name, program in programs().items()}
 
 
-def _convolution(rng: np.random.Generator, encoding: Encoding | None, weight: Weight | FloatWeight) -> Program:
+def _convolution(
+    rng: np.random.Generator, encoding: Encoding | None, weight: Weight | FloatWeight, stride_h: int = 2
+) -> Program:
     """Quantize, convolve with stride and padding, rectify, pool, and classify with weights of the same kind."""
     conv_input = "input" if encoding is None else "q"
-    features = (37 * 2 * 5,)
+    features = (37 * (4 if stride_h == 1 else 2) * 5,)
     nodes = [
         *_quantize("q", "input", encoding, 1.5, 40.0),
-        Node("conv2d", "conv", (conv_input,), {"weight": weight, "stride": (2, 1), "padding": (1, 1)}),
+        Node("conv2d", "conv", (conv_input,), {"weight": weight, "stride": (stride_h, 1), "padding": (1, 1)}),
         _affine(rng, "scale", "conv", 37, 1.0 if encoding is None else 2.0**-12),
         Node("clamp", "relu", ("scale",), {"lo": 0.0}),
         Node("max_pool", "pool", ("relu",), {"kernel": (2, 2)}),
