@@ -45,6 +45,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/dot_layer.cc
   csrc/runtime/engine.cc
   csrc/runtime/executor.cc
+  csrc/runtime/gemv_layer.cc
   csrc/runtime/geometry.cc
   csrc/runtime/heads.cc
   csrc/runtime/layer.cc

@@ -1,6 +1,9 @@
 // Kernels for AVX2.
 #include <immintrin.h>
 
+#include <type_traits>
+#include <utility>
+
 #include "kernels/kernels.h"
 #include "kernels/unroll.h"
 
@@ -8,9 +11,11 @@ namespace kompakt {
 namespace {
 
 #include "kernels/dot/avx2.h"
-#include "kernels/winograd/body.h"
+#include "kernels/gemv/packing.h"
 #include "kernels/planes/count_native.h"
+#include "kernels/winograd/body.h"
 
+#include "kernels/gemv/avx2.h"
 #include "kernels/planes/avx2.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/avx2.h"
@@ -29,6 +34,8 @@ const KernelSet& avx2_kernels() {
       dot<int16_t, int16_t>,
       winograd_input,
       winograd,
+      gemv,
+      4,
       planes,
       plane_sums,
       real,

@@ -5,6 +5,9 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
+#include <type_traits>
+#include <utility>
+
 #include "kernels/kernels.h"
 #include "kernels/unroll.h"
 
@@ -12,9 +15,11 @@ namespace kompakt {
 namespace {
 
 #include "kernels/dot/avx512.h"
-#include "kernels/winograd/body.h"
+#include "kernels/gemv/packing.h"
 #include "kernels/planes/count_native.h"
+#include "kernels/winograd/body.h"
 
+#include "kernels/gemv/avx512.h"
 #include "kernels/planes/avx512.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/avx512.h"
@@ -33,6 +38,8 @@ const KernelSet& avx512_kernels() {
       dot<int16_t, int16_t>,
       winograd_input,
       winograd,
+      gemv,
+      7,
       planes,
       plane_sums,
       real,

@@ -85,6 +85,34 @@ struct WinogradArgs {
   size_t flush;         // as in DotArgs, here of groups
 };
 
+// out[image][row] = bias[row] + sum over k of in[image][k] * level of code[row][k], modulo 2^32, with weights packed as
+// codes of `bits` bits that are expanded on the way to the multiplier: for matrices that are read once or a few times.
+//
+// A *vector* is 64 neighbouring codes of one row, a *chunk* the vectors that share memory words of 64 bytes; byte j of
+// every word belongs to code j of its vectors. Rows come in quads whose chunks alternate, so that memory is read in
+// one direction.
+//   bits 1, 2, 4: one word, 8 / bits vectors: code of vector i at bit `bits` * i.
+//   bits 3: three words A, B, C, eight vectors: vectors 0 and 1 at bits 0 and 3 of A, 2 and 3 in B, 4 and 5 in C;
+//     vector 6 has its low bits at bit 6 of A, vector 7 at bit 6 of B; their third bits are bits 6 and 7 of C.
+//   bits 5, 6, 7: one vector in 8 * `bits` bytes, code after code, the low bit first.
+//   bits 8: one vector in one word; the codes are the levels themselves, signed.
+struct GemvArgs {
+  const uint8_t* in;  // (images, in_pitch), `inputs` of each count
+  size_t in_pitch;
+  size_t images;
+  size_t inputs;
+  int bits;
+  const uint8_t* weights;  // (quads, chunks, 4, chunk): ceil(inputs / 64) vectors, the last chunk filled up
+  size_t quads;
+  const int8_t* tables;  // level of every code, unused with 8 bits: rows of 2^max(bits, 4) entries, which repeat below
+  size_t table_pitch;    // 0 where all rows share one
+  const int32_t* bias;   // (quads, 4)
+  const int32_t* sums;   // (quads, 4): sum of the row's levels
+  int32_t* out;          // (images, pitch)
+  size_t pitch;
+  size_t flush;  // as in DotArgs; 0 where a sum of two products may not fit int16
+};
+
 // out[p][c] = ((0 + x[k0] * w[k0]) + x[k1] * w[k1]) + ..., each operation rounded to float32.
 struct RealArgs {
   const float* in;
@@ -149,6 +177,8 @@ struct KernelSet {
   void (*dot_s16)(const DotS16& args);
   void (*winograd_input)(const WinogradInput& args);
   void (*winograd)(const WinogradArgs& args);
+  void (*gemv)(const GemvArgs& args);
+  int gemv_bits;  // widest codes that `gemv` expands, besides 8
   void (*planes)(const PlanesArgs& args);
   // sums[p] = sum over j of operand_factor[j] * popcount(operand plane j), modulo 2^32; of every plane's last word only
   // the bits in `last_mask` count.

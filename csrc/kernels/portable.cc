@@ -1,13 +1,19 @@
 // Kernels for any CPU: plain loops, compiled for the architecture's base level.
+#include <type_traits>
+#include <utility>
+
 #include "kernels/kernels.h"
+#include "kernels/unroll.h"
 
 namespace kompakt {
 namespace {
 
 #include "kernels/dot/portable.h"
-#include "kernels/winograd/body.h"
+#include "kernels/gemv/packing.h"
 #include "kernels/planes/count_portable.h"
+#include "kernels/winograd/body.h"
 
+#include "kernels/gemv/portable.h"
 #include "kernels/planes/portable.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/body.h"
@@ -23,6 +29,8 @@ const KernelSet& portable_kernels() {
       dot<int16_t, int16_t>,
       winograd_input,
       winograd,
+      gemv,
+      7,
       planes,
       plane_sums,
       real_generic,

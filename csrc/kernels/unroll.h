@@ -2,3 +2,6 @@
 #pragma once
 
 #define KOMPAKT_UNROLL _Pragma("GCC unroll 8")
+
+// Parts of a register tile must be inlined, or everything they refer to lives in memory.
+#define KOMPAKT_INLINE __attribute__((always_inline))

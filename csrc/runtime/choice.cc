@@ -12,6 +12,7 @@ const char* word_of(Family family) {
     case Family::DotU8: return "dot_u8s8";
     case Family::DotS16: return "dot_s16";
     case Family::Winograd: return "winograd_u8s8";
+    case Family::Gemv: return "gemv";
     case Family::Planes: return "planes";
     case Family::Real: return "f32";
   }
@@ -24,6 +25,10 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
   switch (family) {
     case Family::Real: return is_real ? "" : "input is codes";
     case Family::DotS16: return is_real ? "input is f32" : "";
+    case Family::Gemv:
+      if (is_real) return "input is f32";
+      if (!reads_whole_map(spec.window)) return "several windows share weights";
+      return fits_bytes(spec) ? "" : "levels exceed a byte";
     case Family::Planes:
       if (is_real) return "input is f32";
       return is_planar(spec) ? "" : "a table has no bit planes";
@@ -40,7 +45,8 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
 
 // 16-channel blocks; narrow groups share blocks in the dot families.
 size_t block_count(Family family, const Window& window) {
-  return (family == Family::Planes ? blocks_per_group(window) : blocks_across(window)).size();
+  const bool is_split = family == Family::Planes || (family == Family::Gemv && window.groups > 1);
+  return (is_split ? blocks_per_group(window) : blocks_across(window)).size();
 }
 
 // Steps of one block at one pixel.
@@ -51,6 +57,7 @@ size_t step_count(Family family, const Window& window) {
     case Family::DotU8: return window.kernel_h * ((window.kernel_w * inputs + 3) / 4);
     case Family::DotS16: return window.kernel_h * ((window.kernel_w * inputs + 1) / 2);
     case Family::Winograd: return 16 * ((window.group_inputs() + 3) / 4);
+    case Family::Gemv: return (window.taps() * window.group_inputs() + 63) / 64;
     case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
     case Family::Real: return window.taps() * window.group_inputs();
   }
@@ -60,8 +67,9 @@ size_t step_count(Family family, const Window& window) {
 // Bytes of packed weights that one cycle brings from the last-level cache.
 constexpr double kStreamBytes = 18;
 
-size_t weight_bytes(const KernelRow& row, const LayerSpec& spec) {
+size_t weight_bytes(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const size_t steps = block_count(row.family, spec.window) * step_count(row.family, spec.window);
+  if (row.family == Family::Gemv) return steps * kLanes * 8 * static_cast<size_t>(gemv_bits(spec, kernels));
   if (row.family != Family::Planes) return steps * kLanes * 4;
   return steps * kLanes * 8 * static_cast<size_t>(spec.weight.encoding.bits);
 }
@@ -87,10 +95,10 @@ bool belongs(const KernelRow& row, const KernelSet& kernels) {
 size_t winograd_tiles(const Window& window) { return ((window.out.height + 1) / 2) * ((window.out.width + 1) / 2); }
 
 // Estimated cycles for one image, without the steps that follow in any case.
-double cost(const KernelRow& row, const LayerSpec& spec) {
+double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const Window& window = spec.window;
   const double tiles = static_cast<double>(window.out.pixels() * block_count(row.family, window));
-  const double stream = static_cast<double>(weight_bytes(row, spec)) / kStreamBytes;
+  const double stream = static_cast<double>(weight_bytes(row, spec, kernels)) / kStreamBytes;
   if (row.family == Family::Winograd) {
     const double blocks = static_cast<double>(block_count(row.family, window));
     const double products = static_cast<double>(step_count(row.family, window)) * row.step_cycles + row.pair_cycles;
@@ -111,6 +119,7 @@ std::unique_ptr<Layer> make(Family family, const LayerSpec& spec, const KernelSe
     case Family::DotU8: return make_dot_u8(spec, kernels);
     case Family::DotS16: return make_dot_s16(spec, kernels);
     case Family::Winograd: return make_winograd(spec, kernels);
+    case Family::Gemv: return make_gemv(spec, kernels);
     case Family::Planes: return make_planes(spec, kernels);
     case Family::Real: return make_real(spec, kernels);
   }
@@ -129,16 +138,19 @@ const std::vector<KernelRow>& kernel_table() {
       {"dot_u8s8_portable", "u8 x s8 -> s32", Family::DotU8, "portable", 80, 0},
       {"dot_s16_portable", "s16 x s16 -> s32", Family::DotS16, "portable", 43, 0},
       {"winograd_u8s8_portable", "u8 x s8 -> s32", Family::Winograd, "portable", 80, 100},
+      {"gemv_u8_packed_portable", "u8 x packed s8 -> s32", Family::Gemv, "portable", 1300, 0},
       {"planes_portable", "bits x bits -> s32", Family::Planes, "portable", 49, 30},
       {"f32_portable", "f32 x f32 -> f32", Family::Real, "portable", 6, 0},
       {"dot_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::DotU8, "avx2", 1.55, 0},
       {"dot_s16_maddwd_avx2", "s16 x s16 -> s32", Family::DotS16, "avx2", 1.45, 0},
       {"winograd_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::Winograd, "avx2", 2.05, 140},
+      {"gemv_u8_packed_maddubs_avx2", "u8 x packed s8 -> s32", Family::Gemv, "avx2", 35, 0},
       {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 9.5, 18},
       {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.1, 0},
       {"dot_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::DotU8, "avx512", 1.07, 0},
       {"dot_s16_vnni_avx512", "s16 x s16 -> s32", Family::DotS16, "avx512", 1.1, 0},
       {"winograd_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Winograd, "avx512", 1.1, 36},
+      {"gemv_u8_packed_vnni_avx512", "u8 x packed s8 -> s32", Family::Gemv, "avx512", 18, 0},
       {"planes_popcnt_avx512", "bits x bits -> s32", Family::Planes, "avx512", 3.1, 5},
       {"f32_avx512", "f32 x f32 -> f32", Family::Real, "avx512", 1.1, 0},
       // Not measured on Zen 4, which has no tiles: convolutions at 1150 to 1910 GMAC/s and 3.5 GHz, the lower half.
@@ -157,7 +169,7 @@ Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std:
     if (why_not.empty() && prefer == word_of(row.family)) {
       return {&row, "asked for", make(row.family, spec, kernels)};
     }
-    const double cycles = cost(row, spec);
+    const double cycles = cost(row, spec, kernels);
     others += std::string(others.empty() ? "" : "; ") + word_of(row.family) + ": " +
               (why_not.empty() ? in_kilocycles(cycles) : why_not);
     if (!why_not.empty() || (best.row != nullptr && cycles >= best_cost)) continue;

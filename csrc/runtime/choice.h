@@ -9,7 +9,7 @@
 
 namespace kompakt {
 
-enum class Family { DotU8, DotS16, Winograd, Planes, Real };
+enum class Family { DotU8, DotS16, Winograd, Gemv, Planes, Real };
 
 // One kernel. Costs are clock cycles, measured on one core of an AMD EPYC (Zen 4); only their order matters.
 struct KernelRow {
@@ -17,7 +17,8 @@ struct KernelRow {
   const char* types;  // operands x weights -> sums
   Family family;
   const char* isa;
-  double step_cycles;  // one block of 16 channels x one pixel x one step (4 or 2 operands, one word, one float)
+  double step_cycles;  // one block of 16 channels x one pixel x one step (4, 2 or 64 operands,
+                       // one word, one float)
   double pair_cycles;  // one block x one pixel x one pair of planes, beyond its words (planes); one block x one tile
                        // of four pixels, beyond its products (winograd)
 };
@@ -32,7 +33,7 @@ struct Choice {
 };
 
 // Cheapest legal row of the level for a layer, packed and ready. `prefer` names a family (dot_u8s8, dot_s16,
-// winograd_u8s8, planes, f32) to take wherever it is legal, whatever it costs; empty for none.
+// winograd_u8s8, gemv, planes, f32) to take wherever it is legal, whatever it costs; empty for none.
 Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std::string& prefer);
 
 }  // namespace kompakt

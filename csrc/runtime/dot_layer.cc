@@ -167,9 +167,9 @@ class DotLayer final : public Layer {
   std::vector<Start> starts_;
 };
 
-int32_t byte_offset(const LayerSpec& spec) { return std::max(0, -levels_of(spec.input.encoding).low); }
-
 }  // namespace
+
+int32_t byte_offset(const LayerSpec& spec) { return std::max(0, -levels_of(spec.input.encoding).low); }
 
 bool fits_bytes(const LayerSpec& spec) {
   return levels_of(spec.input.encoding).high + byte_offset(spec) <= 255;

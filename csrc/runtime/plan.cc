@@ -39,7 +39,8 @@ void set_row_tiling(Stage& stage, size_t width) {
   stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
 }
 
-void set_tiling(Stage& stage) {
+// Images of a lot share one pass over the weights of layers with one pixel: their tiles hold all images, fewer blocks.
+void set_tiling(Stage& stage, size_t images) {
   const MapShape shape(stage.made.shape);
   stage.pixels = shape.pixels();
   stage.channels = shape.channels;
@@ -49,8 +50,9 @@ void set_tiling(Stage& stage) {
     for (size_t c = 0; c < shape.channels; c += kLanes)
       stage.blocks.push_back({c, std::min(kLanes, shape.channels - c)});
   }
-  const size_t wanted = stage.layer == nullptr ? 1 : stage.layer->preferred_pixels();
-  const size_t elements = wanted == 1 ? kTileElements : kWideTileElements;
+  const size_t together = stage.layer != nullptr && stage.pixels == 1 ? images : 1;  // share a pass over the weights
+  const size_t wanted = stage.layer == nullptr ? 1 : std::max(stage.layer->preferred_pixels(), together);
+  const size_t elements = wanted <= together ? kTileElements : kWideTileElements;
   stage.tile_blocks = std::min({stage.blocks.size(), kMaxTileBlocks, elements / (wanted * kLanes)});
   stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
   const bool is_per_channel = std::any_of(stage.steps.begin(), stage.steps.end(),
@@ -147,7 +149,7 @@ Plan make_plan(const Program& program, const Layers& layers, const PlanOptions& 
   plan.images = options.images;
   plan.stages = make_stages(program, layers, options.is_fused);
   for (Stage& stage : plan.stages) {
-    set_tiling(stage);
+    set_tiling(stage, plan.images);
     plan.row_elements = std::max(plan.row_elements, stage.tile_pixels * stage.pitch);
     if (stage.layer != nullptr)
       plan.scratch_bytes = std::max(plan.scratch_bytes, stage.layer->scratch_bytes(stage.tile_pixels));

@@ -167,6 +167,8 @@ def test_every_kernel_of_this_cpu_is_used_by_these_tests() -> None:
     rng = np.random.default_rng(4)
     weight = parts.weight(rng, (8, 4, 3, 3), TWO_BIT)
     used = assert_equal_to_reference(layer_program(weight, (4, 5, 5), Affine(2)), _inputs((4, 5, 5), 2, 2.0))
+    linear = layer_program(parts.weight(rng, (8, 4), TWO_BIT), (4,), Affine(2))
+    used |= assert_equal_to_reference(linear, _inputs((4,), 2, 2.0))
     floats = layer_program(parts.float_weight(rng, (8, 4, 3, 3)), (4, 5, 5), None)
     used |= assert_equal_to_reference(floats, _inputs((4, 5, 5), 2, 2.0))
     levels = _native.isa_levels()

@@ -14,7 +14,7 @@ from kompakt.engine import run_all_reference
 
 from .programs import Builder
 
-FAMILIES = ("", "dot_u8s8", "dot_s16", "winograd_u8s8", "planes")
+FAMILIES = ("", "dot_u8s8", "dot_s16", "winograd_u8s8", "gemv", "planes")
 """Kernel families that can be asked for; "" lets the engine choose."""
 
 
@@ -40,13 +40,15 @@ def layer_program(
     return builder.finish(builder.add("affine", x, m=m, b=b))
 
 
-def assert_equal_to_reference(program: Program, x: np.ndarray, threads: tuple[int, ...] = (1,)) -> set[str]:
+def assert_equal_to_reference(
+    program: Program, x: np.ndarray, threads: tuple[int, ...] = (1,), families: tuple[str, ...] = FAMILIES
+) -> set[str]:
     """Fused output on every level, family and thread count equals the reference bit for bit; gives kernels used."""
     expected = run_all_reference(program, x)[program.output]
     data = to_bytes(program)
     used: set[str] = set()
     for isa in _native.isa_levels():
-        for family in FAMILIES:
+        for family in families:
             for count in threads:
                 engine = _native.Engine(data, count, isa, family)
                 used |= {row["kernel"] for row in engine.kernels()}

@@ -1,0 +1,158 @@
+// Products with packed weights: codes of up to 4 bits become levels by vpshufb, vpmaddubsw multiplies.
+//
+// vpmaddubsw adds two products into 16 bits and saturates. Three ways keep it exact, by what the layer's ranges allow:
+// narrow (sums of `flush` times two products fit 16 bits), wide (two products fit) and signed. There the operand is
+// x - 128, whose magnitude, at most 128, is multiplied by the level with the operand's sign: two such products always
+// fit, and 128 times the sum of levels is added at the end.
+#pragma once
+
+enum class Sums { narrow, wide, is_signed };
+
+// Places of codes in the low 4 bits of a byte: one table per row for each.
+template <int B>
+constexpr int table_count = B == 8 ? 0 : B == 3 ? 1 : 4 / B;
+
+template <int B>
+inline void load_tables(const int8_t* levels, __m256i* table) {
+  if constexpr (B == 8) return;
+  const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(levels));
+  const __m128i index = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  KOMPAKT_UNROLL
+  for (int i = 0; i < table_count<B>; ++i)  // the table repeats above its codes, so bits above them do not matter
+    table[i] = _mm256_broadcastsi128_si256(
+        _mm_shuffle_epi8(all, _mm_and_si128(_mm_srl_epi16(index, _mm_cvtsi32_si128(i * B)), _mm_set1_epi8(15 >> i * B))));
+}
+
+inline __m256i low_bits(__m256i v, int mask) { return _mm256_and_si256(v, _mm256_set1_epi8(static_cast<char>(mask))); }
+
+// Levels of codes [32 half, 32 half + 32) of vector I of a chunk.
+template <int B, int I>
+inline __m256i expand(const uint8_t* chunk, size_t half, const __m256i* table) {
+  const uint8_t* at = chunk + 32 * half;
+  if constexpr (B == 8) {
+    return load_256(at);
+  } else if constexpr (B == 3 && I < 6) {
+    return _mm256_shuffle_epi8(table[0], low_bits(_mm256_srli_epi16(load_256(at + I / 2 * 64), I % 2 * 3), 7));
+  } else if constexpr (B == 3) {
+    const __m256i low = low_bits(_mm256_srli_epi16(load_256(at + (I - 6) * 64), 6), 3);
+    const __m256i high = low_bits(_mm256_srli_epi16(load_256(at + 128), I - 2), 4);
+    return _mm256_shuffle_epi8(table[0], _mm256_or_si256(low, high));
+  } else {
+    constexpr int tables = table_count<B>;
+    return _mm256_shuffle_epi8(table[I % tables], low_bits(_mm256_srli_epi16(load_256(at), I / tables * 4), 15));
+  }
+}
+
+inline int32_t sum_lanes(__m256i v) {
+  const __m128i a = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  const __m128i b = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(b, _mm_shuffle_epi32(b, 0xb1)));
+}
+
+template <Sums S>
+inline void add_products(__m256i& narrow, __m256i& sum, __m256i operand, __m256i level) {
+  if constexpr (S == Sums::narrow) {
+    add_narrow(narrow, _mm256_maddubs_epi16(operand, level));
+  } else {
+    if constexpr (S == Sums::is_signed) {
+      level = _mm256_sign_epi8(level, operand);
+      operand = _mm256_abs_epi8(operand);
+    }
+    add_wide(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(operand, level), _mm256_set1_epi16(1)));
+  }
+}
+
+// Bytes below `count` of 32.
+inline __m256i first_bytes(size_t count) {
+  alignas(32) static const uint8_t window[64] = {
+      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+  return load_256(window + 32 - (count < 32 ? count : 32));
+}
+
+// Two rows of a quad x P images.
+template <int B, int P, Sums S>
+void gemv_tile(const GemvArgs& a, size_t row, size_t image) {
+  using Pack = Packing<B>;
+  const uint8_t* w = quad_weights<B>(a, row / 4) + row % 4 * Pack::bytes;
+  const uint8_t* x[P];
+  __m256i table[2][table_count<B> + 1], narrow[P][2], sum[P][2];
+  KOMPAKT_UNROLL
+  for (size_t r = 0; r < 2; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    x[p] = a.in + (image + p) * a.in_pitch;
+    narrow[p][0] = narrow[p][1] = sum[p][0] = sum[p][1] = _mm256_setzero_si256();
+  }
+  const auto add = [&](auto index, size_t half, size_t at, __m256i used) KOMPAKT_INLINE {
+    __m256i level[2];
+    KOMPAKT_UNROLL
+    for (int r = 0; r < 2; ++r) level[r] = expand<B, decltype(index)::value>(w + r * Pack::bytes, half, table[r]);
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) {
+      __m256i operand = load_256(x[p] + at);
+      if (S == Sums::is_signed) operand = _mm256_xor_si256(operand, _mm256_set1_epi8(-128));
+      operand = _mm256_and_si256(operand, used);
+      KOMPAKT_UNROLL
+      for (int r = 0; r < 2; ++r) add_products<S>(narrow[p][r], sum[p][r], operand, level[r]);
+    }
+  };
+  const auto widen = [&]() KOMPAKT_INLINE {
+    KOMPAKT_UNROLL
+    for (int i = 0; i < 2 * P; ++i) {
+      add_wide(sum[i / 2][i % 2], _mm256_madd_epi16(narrow[i / 2][i % 2], _mm256_set1_epi16(1)));
+      narrow[i / 2][i % 2] = _mm256_setzero_si256();
+    }
+  };
+  constexpr size_t step = 64 * Pack::vectors;
+  const size_t full = a.inputs / step, room = S == Sums::narrow ? a.flush / (2 * Pack::vectors) : full;
+  size_t at = 0;
+  for (size_t done = 0; done < full;) {
+    const size_t end = full - done < room ? full : done + room;
+    for (; done < end; ++done, w += 4 * Pack::bytes, at += step)
+      for_each_index<2 * Pack::vectors>([&](auto index) KOMPAKT_INLINE {
+        constexpr int i = decltype(index)::value;
+        add(Index<i / 2>{}, i % 2, at + 32 * i, _mm256_set1_epi8(-1));
+      });
+    if (S == Sums::narrow) widen();
+  }
+  for_each_index<2 * Pack::vectors>([&](auto index) KOMPAKT_INLINE {
+    constexpr int i = decltype(index)::value;
+    if (at + 32 * i < a.inputs) add(Index<i / 2>{}, i % 2, at + 32 * i, first_bytes(a.inputs - at - 32 * i));
+  });
+  if (S == Sums::narrow) widen();
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p)
+    KOMPAKT_UNROLL
+    for (size_t r = 0; r < 2; ++r) {
+      uint32_t total = static_cast<uint32_t>(a.bias[row + r]) + static_cast<uint32_t>(sum_lanes(sum[p][r]));
+      if (S == Sums::is_signed) total += 128u * static_cast<uint32_t>(a.sums[row + r]);
+      a.out[(image + p) * a.pitch + row + r] = static_cast<int32_t>(total);
+    }
+}
+
+template <int B, Sums S>
+void gemv_rows(const GemvArgs& a) {
+  for (size_t row = 0; row < 4 * a.quads; row += 2) {
+    size_t image = 0;
+    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4, S>(a, row, image);
+    for (; image < a.images; ++image) gemv_tile<B, 1, S>(a, row, image);
+  }
+}
+
+template <int B>
+void gemv_bits(const GemvArgs& a) {
+  if (a.flush >= 2 * Packing<B>::vectors) return gemv_rows<B, Sums::narrow>(a);
+  if (a.flush > 0) return gemv_rows<B, Sums::wide>(a);
+  gemv_rows<B, Sums::is_signed>(a);
+}
+
+void gemv(const GemvArgs& a) {
+  switch (a.bits) {
+    case 1: return gemv_bits<1>(a);
+    case 2: return gemv_bits<2>(a);
+    case 3: return gemv_bits<3>(a);
+    case 4: return gemv_bits<4>(a);
+    default: return gemv_bits<8>(a);
+  }
+}

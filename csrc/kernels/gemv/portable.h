@@ -1,0 +1,68 @@
+// Products with packed weights in plain loops: 64 codes of a row become levels, which serve all images.
+#pragma once
+
+// Code j of vector I of a chunk.
+template <int B, int I>
+inline int code_at(const uint8_t* chunk, int j) {
+  if constexpr (Packing<B>::is_string) {
+    const int bit = j * B;
+    const int pair = chunk[bit / 8] | (bit % 8 + B > 8 ? chunk[bit / 8 + 1] << 8 : 0);
+    return pair >> bit % 8 & ((1 << B) - 1);
+  } else if constexpr (B == 3 && I < 6) {
+    return chunk[I / 2 * 64 + j] >> I % 2 * 3 & 7;
+  } else if constexpr (B == 3) {
+    return chunk[(I - 6) * 64 + j] >> 6 | (chunk[128 + j] >> (I - 2) & 4);
+  } else {
+    return chunk[j] >> I * B & ((1 << B) - 1);
+  }
+}
+
+template <int B, int I>
+inline void expand(const uint8_t* chunk, const int8_t* table, int16_t* level) {
+  for (int j = 0; j < 64; ++j)
+    level[j] = B == 8 ? static_cast<int8_t>(chunk[j]) : table[code_at<B, I>(chunk, j)];
+}
+
+inline uint32_t products(const uint8_t* x, const int16_t* level, size_t n) {
+  int32_t sum = 0;  // 64 products of at most 255 * 128
+  for (size_t j = 0; j < n; ++j) sum += static_cast<int16_t>(x[j]) * level[j];
+  return static_cast<uint32_t>(sum);
+}
+
+template <int B>
+void gemv_row(const GemvArgs& a, size_t row) {
+  using Pack = Packing<B>;
+  const uint8_t* chunk = quad_weights<B>(a, row / 4) + row % 4 * Pack::bytes;
+  for (size_t p = 0; p < a.images; ++p) a.out[p * a.pitch + row] = a.bias[row];
+  for (size_t first = 0; first < a.inputs; first += 64 * Pack::vectors, chunk += 4 * Pack::bytes) {
+    for_each_index<Pack::vectors>([&](auto index) {
+      const size_t at = first + 64 * decltype(index)::value;
+      if (at >= a.inputs) return;
+      int16_t level[64];
+      expand<B, decltype(index)::value>(chunk, a.tables + row * a.table_pitch, level);
+      const size_t n = a.inputs - at < 64 ? a.inputs - at : 64;
+      for (size_t p = 0; p < a.images; ++p) {
+        int32_t& out = a.out[p * a.pitch + row];
+        out = static_cast<int32_t>(static_cast<uint32_t>(out) + products(a.in + p * a.in_pitch + at, level, n));
+      }
+    });
+  }
+}
+
+template <int B>
+void gemv_rows(const GemvArgs& a) {
+  for (size_t row = 0; row < 4 * a.quads; ++row) gemv_row<B>(a, row);
+}
+
+void gemv(const GemvArgs& a) {
+  switch (a.bits) {
+    case 1: return gemv_rows<1>(a);
+    case 2: return gemv_rows<2>(a);
+    case 3: return gemv_rows<3>(a);
+    case 4: return gemv_rows<4>(a);
+    case 5: return gemv_rows<5>(a);
+    case 6: return gemv_rows<6>(a);
+    case 7: return gemv_rows<7>(a);
+    default: return gemv_rows<8>(a);
+  }
+}
