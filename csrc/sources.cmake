@@ -39,6 +39,7 @@ set(KOMPAKT_TRAPPED_TILE_SOURCES
 )
 
 set(KOMPAKT_RUNTIME_SOURCES
+  csrc/runtime/attention.cc
   csrc/runtime/border.cc
   csrc/runtime/choice.cc
   csrc/runtime/cpu.cc

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "base/unary.h"
+
 namespace kompakt {
 
 // What a value holds: float32; exact int32 sums; or uint8 codes of an activation encoding.
@@ -75,6 +77,10 @@ enum class Op {
   Concat,
   ShiftPad,
   Flatten,
+  Unary,
+  AddConstant,
+  LayerNorm,
+  Attention,
   Reshape,
   Gather,
 };
@@ -119,6 +125,11 @@ struct Node {
   // shift_pad: channels of level 0 put before and after.
   size_t before = 0;
   size_t after = 0;
+
+  Unary function = Unary::Gelu;   // unary
+  std::vector<float> constant;    // add_constant: (C, H, W) or (C,)
+  float eps = 0.0f;               // layer_norm: > 0
+  size_t heads = 1;               // attention; scores are multiplied by `scale`
 
   // gather: place in the input of every channel, or of every position, of the output.
   std::vector<size_t> index;

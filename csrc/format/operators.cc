@@ -24,7 +24,7 @@ struct OpSpec {
   size_t most_inputs;
 };
 
-constexpr std::array<OpSpec, 17> kOps = {{
+constexpr std::array<OpSpec, 21> kOps = {{
     {"quantize", Op::Quantize, kF32, 1, 1},
     {"encode", Op::Encode, kF32, 1, 1},
     {"recode", Op::Recode, kCode, 1, 1},
@@ -40,6 +40,10 @@ constexpr std::array<OpSpec, 17> kOps = {{
     {"concat", Op::Concat, kCode | kF32, 2, kMaxConcat},
     {"shift_pad", Op::ShiftPad, kCode | kF32, 1, 1},
     {"flatten", Op::Flatten, kCode | kAcc | kF32, 1, 1},
+    {"unary", Op::Unary, kF32, 1, 1},
+    {"add_constant", Op::AddConstant, kF32, 1, 1},
+    {"layer_norm", Op::LayerNorm, kF32, 1, 1},
+    {"attention", Op::Attention, kF32, 3, 3},
     {"reshape", Op::Reshape, kCode | kAcc | kF32, 1, 1},
     {"gather", Op::Gather, kCode | kF32, 1, 1},
 }};
@@ -267,6 +271,40 @@ float read_scale(Attributes& attributes, std::string_view key) {
   return scale;
 }
 
+void read_unary(Node& node, Attributes& attributes, const ValueType& input) {
+  constexpr std::array<std::pair<const char*, Unary>, 5> kFunctions = {{
+      {"gelu", Unary::Gelu},
+      {"hardswish", Unary::Hardswish},
+      {"sigmoid", Unary::Sigmoid},
+      {"silu", Unary::Silu},
+      {"tanh", Unary::Tanh},
+  }};
+  const std::string name = attributes.string("function");
+  const auto found = std::find_if(kFunctions.begin(), kFunctions.end(), [&](const auto& f) { return name == f.first; });
+  if (found == kFunctions.end()) {
+    fail("value", attributes.where(), ": function: expected a known one, found ", quoted(name));
+  }
+  node.function = found->second;
+  node.type = input;
+}
+
+void read_attention(Node& node, Attributes& attributes, const Types& inputs) {
+  const std::string& where = attributes.where();
+  const ValueType& first = *inputs[0];
+  node.heads = static_cast<size_t>(attributes.integer("heads", 1, kMaxDimension, "shape"));
+  node.scale = read_scale(attributes, "scale");
+  need_map(first, where);
+  for (const ValueType* input : inputs) {
+    if (input->shape == first.shape) continue;
+    fail("shape", where, ": expected queries, keys and values of one shape, found ", shape_text(first.shape), " and ",
+         shape_text(input->shape));
+  }
+  if (first.shape[0] % node.heads != 0) {
+    fail("shape", where, ": heads: expected a divisor of ", first.shape[0], ", found ", node.heads);
+  }
+  node.type = first;
+}
+
 void read_quantize(Node& node, Attributes& attributes) {
   node.inv_step = read_scale(attributes, "inv_step");
   if (node.type.encoding.kind != Encoding::Kind::Affine) {
@@ -330,6 +368,16 @@ void read_operator(Node& node, Attributes& attributes, const Types& inputs, Sect
     case Op::Concat: read_concat(node, inputs, where); break;
     case Op::ShiftPad: read_shift_pad(node, attributes, input); break;
     case Op::Flatten: read_flatten(node, input, where); break;
+    case Op::Unary: read_unary(node, attributes, input); break;
+    case Op::AddConstant:
+      node.constant = sections.take_floats(checked_product(input.shape, "constant"), where);
+      node.type = input;
+      break;
+    case Op::LayerNorm:
+      node.eps = read_scale(attributes, "eps");
+      node.type = input;
+      break;
+    case Op::Attention: read_attention(node, attributes, inputs); break;
     case Op::Reshape: read_reshape(node, attributes, input); break;
     case Op::Gather: read_gather(node, attributes, input); break;
   }

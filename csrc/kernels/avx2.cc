@@ -24,6 +24,7 @@ namespace {
 #include "kernels/winograd/avx2.h"
 
 #include "kernels/rows/avx2.h"
+#include "kernels/floats/body.h"
 
 }  // namespace
 
@@ -42,6 +43,7 @@ const KernelSet& avx2_kernels() {
       real_depthwise,
       {quantize, encode, threshold, affine_acc, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
        clamp, map, pack, has_nan, max_codes, sum_codes},
+      {unary, layer_norm, softmax},
   };
   return kernels;
 }

@@ -28,6 +28,7 @@ namespace {
 #include "kernels/winograd/avx512.h"
 
 #include "kernels/rows/avx512.h"
+#include "kernels/floats/body.h"
 
 }  // namespace
 
@@ -46,6 +47,7 @@ const KernelSet& avx512_kernels() {
       real_depthwise,
       {quantize, encode, threshold_vector, affine_acc, affine_real, add, add_codes, decode, add_affine_codes,
        decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes},
+      {unary, layer_norm, softmax},
   };
   return kernels;
 }

@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/unary.h"
+
 namespace kompakt {
 
 constexpr size_t kLanes = 16;
@@ -171,6 +173,15 @@ struct DotShape {
   size_t taps, pixels;
 };
 
+// Functions of floats in the exact order of docs/numerics.md.
+struct FloatOps {
+  void (*unary)(float* x, size_t n, Unary function);
+  // y[i] = normalized x[first + i] for i below `count`; mean and variance are those of all n.
+  void (*layer_norm)(const float* x, size_t n, float eps, size_t first, size_t count, float* y);
+  // x[i] = exp(x[i] * scale - largest of all); gives 1 / their sum.
+  float (*softmax)(float* x, size_t n, float scale);
+};
+
 struct KernelSet {
   const char* isa;
   void (*dot_u8)(const DotU8& args);
@@ -187,6 +198,7 @@ struct KernelSet {
   // Depthwise: lane c of the block reads in[pixel + tap + c]; one block per call.
   void (*real_depthwise)(const RealArgs& args);
   RowOps rows;
+  FloatOps floats;
   DotShape dot_u8_shape = {1, 1};
   const KernelSet* base = nullptr;  // the level whose kernels this one takes where it has none of its own
 };

@@ -18,6 +18,7 @@ namespace {
 #include "kernels/planes/sums.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/floats/body.h"
 #include "kernels/winograd/portable.h"
 
 }  // namespace
@@ -37,6 +38,7 @@ const KernelSet& portable_kernels() {
       real_depthwise,
       {quantize, encode, threshold, affine_acc, affine_real, add, add_codes_table, decode_table, add_affine_codes,
        decode_affine, clamp, map_table, pack_tail, has_nan, max_codes, sum_codes},
+      {unary, layer_norm, softmax},
   };
   return kernels;
 }

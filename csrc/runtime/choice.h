@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/layer.h"
+#include "runtime/whole.h"
 
 namespace kompakt {
 
@@ -30,6 +31,7 @@ struct Choice {
   const KernelRow* row;
   std::string reason;
   std::unique_ptr<Layer> layer;
+  std::unique_ptr<WholeMap> whole{};  // of an operator that is no layer
 };
 
 // Cheapest legal row of the level for a layer, packed and ready. `prefer` names a family (dot_u8s8, dot_s16,

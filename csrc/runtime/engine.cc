@@ -27,6 +27,7 @@ Layers make_layers(const Program& program, const KernelSet& kernels, const std::
   Layers layers(program.nodes.size());
   for (size_t i = 0; i < program.nodes.size(); ++i) {
     const Node& node = program.nodes[i];
+    if (node.op == Op::Attention) layers[i].whole = make_attention(node, kernels);
     if (!is_layer(node)) continue;
     const ValueType input = program.value_type(node.inputs[0]);
     layers[i] = choose_kernel({Window(node, MapShape(input.shape)), node.weight, input}, kernels, prefer);

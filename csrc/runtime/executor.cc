@@ -38,6 +38,8 @@ void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& 
     const uint8_t* operands = run.maps.at(has_frame ? static_cast<int>(stage.frame) : stage.inputs[0]);
     void* out = stage.made.kind == Kind::F32 ? static_cast<void*>(row.real) : static_cast<void*>(row.acc);
     stage.layer->run(tile, operands, buffers.scratch.data(), out, stage.pitch);
+  } else if (stage.head == Head::Whole) {
+    read_frame(stage, run.maps.at(static_cast<int>(stage.frame)), row);
   } else if (stage.head == Head::Input) {
     read_input(stage, run.images, row);
   } else {
@@ -83,9 +85,26 @@ Grid make_grid(const Stage& stage, size_t images, size_t threads) {
   return grid;
 }
 
+// All tasks of all images into the stage's frame.
+void run_whole(const Run& run, const Stage& stage, Pool* pool) {
+  const size_t tasks = stage.whole->tasks();
+  const size_t bytes = value_bytes(stage.made);
+  const auto body = [&](size_t index, size_t worker) {
+    const size_t image = index / tasks;
+    const uint8_t* inputs[kWholeInputs];
+    for (size_t i = 0; i < stage.inputs.size(); ++i)
+      inputs[i] = run.maps.at(stage.inputs[i]) + image * value_bytes(stage.types[i]);
+    stage.whole->run(index % tasks, inputs, run.maps.at(static_cast<int>(stage.frame)) + image * bytes,
+                     run.slot.rows[worker].scratch.data());
+  };
+  if (pool != nullptr) return pool->run(run.count * tasks, body);
+  for (size_t index = 0; index < run.count * tasks; ++index) body(index, 0);
+}
+
 void run_stage(const Run& run, const Stage& stage, Pool* pool) {
   if (stage.head == Head::Layer && stage.layer->frame_bytes(1) > 0)
     stage.layer->prepare(run.maps.at(stage.inputs[0]), run.count, run.maps.at(static_cast<int>(stage.frame)));
+  if (stage.head == Head::Whole) run_whole(run, stage, pool);
   const size_t pixels = run.count * stage.pixels;
   const bool is_small = stage.layer == nullptr && pixels * stage.channels < kParallelElements;
   const Grid grid = make_grid(stage, run.count, pool == nullptr || is_small ? 1 : pool->threads());

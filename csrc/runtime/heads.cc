@@ -114,6 +114,13 @@ void read_gather(const Stage& stage, const Maps& maps, const Row& row) {
   return stage.node->by_position ? gather_positions<T>(stage, maps, row) : gather_channels<T>(stage, maps, row);
 }
 
+void normalize(const Stage& stage, const KernelSet& kernels, const Maps& maps, const Row& row) {
+  const float* map = map_of<float>(maps, stage.inputs[0]);
+  for (size_t p = 0; p < row.pixels; ++p)
+    kernels.floats.layer_norm(map + (row.first_pixel + p) * stage.channels, stage.channels, stage.node->eps,
+                              row.first_channel, row.channels, row.real + p * row.pitch);
+}
+
 template <typename T>
 void run_move(const Stage& stage, const Maps& maps, const Row& row) {
   switch (stage.head) {
@@ -141,8 +148,20 @@ void read_input(const Stage& stage, const float* images, const Row& row) {
   }
 }
 
+void read_frame(const Stage& stage, const uint8_t* frame, const Row& row) {
+  const size_t first = row.first_pixel * stage.channels + row.first_channel;
+  for (size_t p = 0; p < row.pixels; ++p) {
+    const size_t from = first + p * stage.channels, to = p * row.pitch;
+    if (stage.made.kind == Kind::Code)
+      std::memcpy(row.code + to, frame + from, row.channels);
+    else
+      std::memcpy(row.real + to, frame + from * sizeof(float), row.channels * sizeof(float));
+  }
+}
+
 void run_head(const Stage& stage, const KernelSet& kernels, const Maps& maps, const Row& row) {
   if (stage.head == Head::SumPool || stage.head == Head::MaxPool) return run_pool(stage, kernels, maps, row);
+  if (stage.head == Head::LayerNorm) return normalize(stage, kernels, maps, row);
   const Kind kind = stage.types[0].kind;
   if (kind == Kind::Code) return run_move<uint8_t>(stage, maps, row);
   if (kind == Kind::Acc) return run_move<int32_t>(stage, maps, row);

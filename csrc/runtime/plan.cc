@@ -13,8 +13,6 @@ constexpr size_t kTileElements = 2048;
 constexpr size_t kWideTileElements = 8192;
 constexpr size_t kMaxTileBlocks = 64;
 
-size_t element_bytes(Kind kind) { return kind == Kind::Code ? 1 : 4; }
-
 size_t padded_bytes(size_t bytes) {
   return checked_round_up(checked_add(bytes, kSlack, "arena"), 64, "arena");
 }
@@ -101,7 +99,7 @@ class Placer {
     for (size_t s = 0; s < end; ++s) {
       for (const int value : plan_.stages[s].stored) {
         const ValueType type = program_.value_type(value);
-        const size_t bytes = checked_mul(checked_product(type.shape, "value"), element_bytes(type.kind), "value");
+        const size_t bytes = value_bytes(type);
         const size_t id = static_cast<size_t>(value);
         add(id, checked_mul(bytes, plan_.images, "value"), s, keep_all_ ? end : std::max(s, last[id]));
       }
@@ -111,10 +109,11 @@ class Placer {
 
   void add_frame(size_t s) {
     Stage& stage = plan_.stages[s];
-    if (stage.layer == nullptr) return;
+    if (stage.layer == nullptr && stage.whole == nullptr) return;
     stage.frame = plan_.offsets.size();
     plan_.offsets.push_back(0);
-    const size_t bytes = stage.layer->frame_bytes(plan_.images);
+    const size_t bytes =
+        stage.layer != nullptr ? stage.layer->frame_bytes(plan_.images) : checked_mul(value_bytes(stage.made), plan_.images, "value");
     if (bytes > 0) add(stage.frame, bytes, s, s);
   }
 
@@ -142,6 +141,10 @@ class Placer {
 
 }  // namespace
 
+size_t value_bytes(const ValueType& type) {
+  return checked_mul(checked_product(type.shape, "value"), type.kind == Kind::Code ? 1 : 4, "value");
+}
+
 void place_values(const Program& program, bool keep_all, Plan& plan) { Placer(program, keep_all, plan).place(); }
 
 Plan make_plan(const Program& program, const Layers& layers, const PlanOptions& options) {
@@ -153,6 +156,7 @@ Plan make_plan(const Program& program, const Layers& layers, const PlanOptions& 
     plan.row_elements = std::max(plan.row_elements, stage.tile_pixels * stage.pitch);
     if (stage.layer != nullptr)
       plan.scratch_bytes = std::max(plan.scratch_bytes, stage.layer->scratch_bytes(stage.tile_pixels));
+    if (stage.whole != nullptr) plan.scratch_bytes = std::max(plan.scratch_bytes, stage.whole->scratch_bytes());
   }
   place_values(program, !options.is_fused, plan);
   return plan;

@@ -15,12 +15,13 @@
 
 namespace kompakt {
 
-enum class Head { Input, Map, Layer, SumPool, MaxPool, Concat, ShiftPad, Flatten, Gather };
+enum class Head { Input, Map, Layer, SumPool, MaxPool, Concat, ShiftPad, Flatten, Gather, LayerNorm, Whole };
 
 struct Stage {
   Head head = Head::Map;
   const Node* node = nullptr;       // of the head; null for Input and Map
   const Layer* layer = nullptr;     // Head::Layer
+  const WholeMap* whole = nullptr;  // Head::Whole: its result is a frame, which tiles read
   std::vector<int> inputs;          // value ids the head reads
   std::vector<ValueType> types;     // of those
   ValueType made;                   // type of the head's result
@@ -33,7 +34,7 @@ struct Stage {
   size_t tile_pixels = 1, tile_blocks = 1;
   size_t unit_pixels = 1;           // tiles hold a multiple of it, except at the end of a strip
   bool is_strip_image = false;      // tiles never cross images
-  size_t frame = 0;                 // Head::Layer: index of its frame among the plan's offsets
+  size_t frame = 0;                 // Head::Layer, Head::Whole: index of its frame among the plan's offsets
 };
 
 // The layers of a program by node index; null for other nodes. Shared by all plans of an engine.
@@ -61,6 +62,9 @@ std::vector<Stage> make_stages(const Program& program, const Layers& layers, boo
 
 // Assigns plan.offsets and plan.arena_bytes from the stages' reads and writes.
 void place_values(const Program& program, bool keep_all, Plan& plan);
+
+// Bytes of one image's value.
+size_t value_bytes(const ValueType& type);
 
 // Id of the value whose memory `value` shares: a reshape, or flatten of a 1 x 1 map, is the map itself.
 int storage_of(const Program& program, int value);

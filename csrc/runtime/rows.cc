@@ -87,6 +87,14 @@ void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, cons
     case Step::Kind::MapCodes: return ops.map(row.code, n, step.codes.data(), step.bits, row.code);
     case Step::Kind::Decode: return ops.decode(row.code, n, step.values.data(), step.bits, row.real);
     case Step::Kind::DecodeAffine: return ops.decode_affine(row.code, n, step.sign, step.scale, row.real);
+    case Step::Kind::Unary: return kernels.floats.unary(row.real, n, step.function);
+    case Step::Kind::AddConstant: {
+      const size_t pixels = step.values.size() / step.map_channels;
+      for (size_t p = 0; p < row.pixels; ++p)
+        ops.add(row.real + p * row.pitch, row.channels,
+                step.values.data() + (row.first_pixel + p) % pixels * step.map_channels + row.first_channel);
+      return;
+    }
     case Step::Kind::StoreAcc: return store(row.acc, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreReal: return store(row.real, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreCode: return store(row.code, maps.at(step.map), row, step.map_channels);

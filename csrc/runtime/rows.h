@@ -34,7 +34,7 @@ struct Maps {
 struct Step {
   enum class Kind {
     AffineAcc, AffineReal, AddReal, AddCode, AddAffineCode, Clamp, Quantize, Encode, Threshold, MapCodes, Decode,
-    DecodeAffine, StoreAcc, StoreReal, StoreCode
+    DecodeAffine, Unary, AddConstant, StoreAcc, StoreReal, StoreCode
   };
 
   Kind kind;
@@ -44,8 +44,9 @@ struct Step {
   float inv_step = 0, lo = 0, hi = 0;
   int32_t sign = 0;  // *AffineCode, DecodeAffine: sign bit of signed codes
   float scale = 0;   // of those
+  Unary function = Unary::Gelu;
   std::vector<float> m{}, b{};             // affine, padded with zeros
-  std::vector<float> values{};           // AddCode, Decode: float of every code (256)
+  std::vector<float> values{};           // AddCode, Decode: float of every code (256); AddConstant: (H, W, C)
   std::vector<float> real_thresholds{};  // Encode
   std::vector<int32_t> flip{};           // Threshold: all ones where direction is -1
   std::vector<int32_t> thresholds{};     // (count, pitch) up to 4 bits, (C, count) above; already flipped

@@ -19,6 +19,8 @@ bool is_elementwise(Op op) {
     case Op::Dequantize:
     case Op::Affine:
     case Op::Add:
+    case Op::AddConstant:
+    case Op::Unary:
     case Op::Clamp: return true;
     default: return false;
   }
@@ -34,6 +36,8 @@ Head head_of(Op op) {
     case Op::ShiftPad: return Head::ShiftPad;
     case Op::Flatten: return Head::Flatten;
     case Op::Gather: return Head::Gather;
+    case Op::LayerNorm: return Head::LayerNorm;
+    case Op::Attention: return Head::Whole;
     default: return Head::Map;
   }
 }
@@ -96,7 +100,9 @@ class Builder {
     stage.head = head_of(first.op);
     if (stage.head != Head::Map) {
       stage.node = &first;
-      stage.layer = layers_[static_cast<size_t>(id) - 1].layer.get();
+      const Choice& choice = layers_[static_cast<size_t>(id) - 1];
+      stage.whole = choice.whole.get();
+      if (stage.whole == nullptr) stage.layer = choice.layer.get();
       stage.made = first.type;
       for (const int input : first.inputs) add_input(stage, input);
     } else {

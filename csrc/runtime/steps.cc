@@ -71,6 +71,18 @@ Step make_threshold(const Node& node) {
   return step;
 }
 
+// (C, H, W) to (H, W, C).
+Step make_constant(const Node& node) {
+  const MapShape shape(node.type.shape);
+  Step step{Step::Kind::AddConstant};
+  step.map_channels = shape.channels;
+  step.values.resize(shape.elements());
+  for (size_t c = 0; c < shape.channels; ++c)
+    for (size_t p = 0; p < shape.pixels(); ++p)
+      step.values[p * shape.channels + c] = node.constant[c * shape.pixels() + p];
+  return step;
+}
+
 // Appends codes[index] unless it is the identity.
 void append_codes(std::vector<Step>& steps, const std::vector<uint8_t>& codes, int bits) {
   Step step{Step::Kind::MapCodes};
@@ -107,6 +119,11 @@ std::vector<Step> make_steps(const Node& node, const ValueType& input) {
       steps.back().lo = node.lo;
       steps.back().hi = node.hi;
       break;
+    case Op::Unary:
+      steps.push_back({Step::Kind::Unary});
+      steps.back().function = node.function;
+      break;
+    case Op::AddConstant: steps.push_back(make_constant(node)); break;
     case Op::Dequantize:
       steps.push_back(make_decoding(Step::Kind::DecodeAffine, Step::Kind::Decode, input.encoding, node.scale));
       break;

@@ -91,11 +91,36 @@ def moved_values() -> Program:
     return Program((4, 2, 3), nodes, "out")
 
 
+def attention_over_tokens() -> Program:
+    """Functions of floats: position embedding, layer-norm, attention, every function of one float."""
+    rng = np.random.default_rng(6)
+    position = rng.standard_normal((6, 4, 1)).astype(np.float32)
+    functions = ("gelu", "hardswish", "sigmoid", "silu", "tanh")
+    names = ("input", *functions)
+    nodes = (
+        *(Node("unary", to, (source,), {"function": to}) for source, to in zip(names[:-1], functions, strict=True)),
+        Node("reshape", "tokens", ("tanh",), {"size": (4, 1)}),
+        Node("add_constant", "x", ("tokens",), {"value": position}),
+        Node("layer_norm", "n", ("x",), {"eps": 2.0**-17}),
+        Node("attention", "a", ("n", "x", "n"), {"heads": 2, "scale": 0.625}),
+        Node("add", "out", ("x", "a")),
+    )
+    return Program((6, 2, 2), nodes, "out")
+
+
 def _table_codes(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, Table]:
     return rng.integers(0, 256, shape).astype(np.uint8), Table(8, rng.integers(-127, 128, (shape[0], 256)))
 
 
 PROGRAMS = {
     function.__name__: function
-    for function in (every_operator, residual_network, one_bit_vectors, eight_bit_codebooks, float_layers, moved_values)
+    for function in (
+        every_operator,
+        residual_network,
+        one_bit_vectors,
+        eight_bit_codebooks,
+        float_layers,
+        moved_values,
+        attention_over_tokens,
+    )
 }

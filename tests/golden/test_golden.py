@@ -16,6 +16,7 @@ from kompakt.engine.reference import run_all
 
 FILES = sorted((Path(__file__).parent / "v1").glob("*.kpt"))
 DIGESTS = {
+    "attention_over_tokens": "15ec3ce76d9c84cc",
     "eight_bit_codebooks": "3b68fdb5d858b744",
     "every_operator": "84c1685c55cacc34",
     "float_layers": "bb96c6d7948849c2",

@@ -28,11 +28,13 @@ FLOATS = [
 ]
 TEXTS = [
     *"""input out q c1 codes affine planes table float pm 01 tensor channel quantize encode recode threshold dequantize
-    conv2d linear add clamp max_pool sum_pool concat shift_pad flatten reshape gather softmax""".split(),
+    conv2d linear add clamp max_pool sum_pool concat shift_pad flatten reshape gather unary add_constant layer_norm
+    attention gelu tanh softmax""".split(),
     *("", "a b", "\n", "\u00e9", "n" * 101),
 ]
 KEYS = """bits kind signed digits grain shape basis levels stride padding dilation groups kernel encoding weight codes
-thresholds directions scale inv_step lo hi before after size index axis m b in name op unknown""".split()
+thresholds directions scale inv_step lo hi before after size index axis heads
+    eps function value m b in name op unknown""".split()
 # A number or text that is not in its canonical spelling, or nothing at all.
 SPELLINGS = [
     *"""1.0 1.50 01 -0 +1 1e0 1E5 1e5 1e+05 0.00001 1e-5 .5 5. NaN Infinity -Infinity nan 1e400 1e-400 null true false

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kompakt.artifact import Node, Program, ValueType, Weight
+from kompakt.artifact.attributes import UNARY_FUNCTIONS
 from kompakt.artifact.check import TypeCheck, window_shape, zero_code
 from kompakt.encoding import Affine, Encoding, Planes
 
@@ -166,6 +167,8 @@ def _step(builder: Builder, x: str) -> str:
     options = choices[kind] + (maps if is_map else [])
     if is_map and builder.rng.integers(12) == 0:
         return builder.add("flatten", x)
+    if kind == "f32" and builder.rng.integers(3) == 0:
+        return _float_function(builder, x)
     if builder.rng.integers(8) == 0:
         return _reshape(builder, x) if kind == "acc" or builder.rng.integers(2) else _gather(builder, x)
     return str(options[int(builder.rng.integers(len(options)))](builder, x))
@@ -279,6 +282,21 @@ def _gather(builder: Builder, x: str) -> str:
     places = math.prod(shape[1:]) if axis else shape[0]
     order = (rng.permutation(places), np.arange(rng.integers(places), places), rng.integers(0, places, 20))
     return builder.add("gather", x, index=order[int(rng.integers(3))].tolist(), axis=axis)
+
+
+def _float_function(builder: Builder, x: str) -> str:
+    """One of the operators over floats that is more than a multiplication."""
+    rng, shape = builder.rng, builder.shape(x)
+    kind = int(rng.integers(4)) if len(shape) == 3 else int(rng.integers(3))
+    if kind == 0:
+        return builder.add("unary", x, function=str(rng.choice(UNARY_FUNCTIONS)))
+    if kind == 1:
+        return builder.add("add_constant", x, value=rng.standard_normal(shape).astype(np.float32))
+    if kind == 2:
+        return builder.add("layer_norm", x, eps=float(np.float32(rng.choice([1e-5, 1e-3]))))
+    heads = int(rng.choice([h for h in (1, 2, 3, 4) if shape[0] % h == 0]))
+    others = [affine(builder, x), x] if rng.integers(2) else [x, affine(builder, x)]
+    return builder.add("attention", x, *others, heads=heads, scale=float(np.float32(rng.uniform(0.1, 1))))
 
 
 def _shift_pad(builder: Builder, x: str) -> str:

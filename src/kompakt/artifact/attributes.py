@@ -18,6 +18,7 @@ from .weight import FloatWeight, Weight
 REQUIRED: Any = object()
 _SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 _INT32 = np.iinfo(np.int32)
+UNARY_FUNCTIONS = ("gelu", "hardswish", "sigmoid", "silu", "tanh")
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,15 @@ def gather_axis(value: Any, where: str) -> int:
     return _between(value, 0, 1, "shape", where)
 
 
+def unary_function(value: Any, where: str) -> str:
+    """The name of a function of one float."""
+    if not isinstance(value, str):
+        raise ArtifactError(f"{where} must be text, got {value!r}", "node")
+    if value not in UNARY_FUNCTIONS:
+        raise ArtifactError(f"{where} must be one of {', '.join(UNARY_FUNCTIONS)}, got {value!r}")
+    return value
+
+
 def codes(value: Any, where: str) -> tuple[int, ...]:
     """A list of codes, each one byte."""
     return tuple(_between(item, 0, 255, "value", where) for item in _items(value, where))
@@ -155,6 +165,15 @@ def _array(value: Any, dtype: type[np.generic], ndim: int, where: str) -> np.nda
         raise ArtifactError(f"{where} must have {ndim} dimension(s) and a row per channel, got {value.shape}", "shape")
     array = np.array(value, order="C")
     array.setflags(write=False)
+    return array
+
+
+def float_map(value: Any, where: str) -> np.ndarray:
+    """float32 (C,) or (C, H, W), finite."""
+    ndim = 3 if isinstance(value, np.ndarray) and value.ndim == 3 else 1
+    array = _array(value, np.float32, ndim, where)
+    if not np.isfinite(array).all():
+        raise ArtifactError(f"{where} must be finite, got {array[~np.isfinite(array)][0]}")
     return array
 
 

@@ -237,6 +237,29 @@ def _flatten(node: Node, inputs: Types, where: str) -> ValueType:
     return ValueType(inputs[0].kind, (math.prod(_need_map(inputs[0], node, where)),), inputs[0].encoding)
 
 
+def _same(node: Node, inputs: Types, where: str) -> ValueType:
+    return inputs[0]
+
+
+def _add_constant(node: Node, inputs: Types, where: str) -> ValueType:
+    if node.attrs["value"].shape != inputs[0].shape:
+        raise ArtifactError(
+            f"{where}: the constant must have the input's shape {inputs[0].shape}, got {node.attrs['value'].shape}",
+            "shape",
+        )
+    return inputs[0]
+
+
+def _attention(node: Node, inputs: Types, where: str) -> ValueType:
+    shape, heads = _need_map(inputs[0], node, where), node.attrs["heads"]
+    if any(value.shape != shape for value in inputs):
+        shapes = ", ".join(str(value.shape) for value in inputs)
+        raise ArtifactError(f"{where}: queries, keys and values must have one shape, got {shapes}", "shape")
+    if shape[0] % heads:
+        raise ArtifactError(f"{where}: heads must divide the {shape[0]} channels, got {heads}", "shape")
+    return inputs[0]
+
+
 def _reshape(node: Node, inputs: Types, where: str) -> ValueType:
     channels, *positions = inputs[0].shape
     size = node.attrs["size"]
@@ -273,6 +296,10 @@ _RULES: dict[str, Callable[[Node, Types, str], ValueType]] = {
     "concat": _concat,
     "shift_pad": _shift_pad,
     "flatten": _flatten,
+    "unary": _same,
+    "add_constant": _add_constant,
+    "layer_norm": _same,
+    "attention": _attention,
     "reshape": _reshape,
     "gather": _gather,
 }

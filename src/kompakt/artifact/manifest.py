@@ -14,7 +14,7 @@ from .program import Node
 from .sections import Sink, Source
 from .weight import FloatWeight, Weight
 
-_STORED = {"m": "floats", "b": "floats", "thresholds": "thresholds", "directions": "directions"}
+_STORED = {"m": "floats", "b": "floats", "value": "floats", "thresholds": "thresholds", "directions": "directions"}
 """Sections of the attributes that are arrays."""
 
 
@@ -34,13 +34,13 @@ def describe(node: Node, sink: Sink) -> dict[str, Any]:
     return entry
 
 
-def restore(entry: Mapping[str, Any], source: Source, rows: int) -> Node:
+def restore(entry: Mapping[str, Any], source: Source, shape: tuple[int, ...]) -> Node:
     """The node that `describe` gave this JSON object for.
 
     Args:
         entry: an object that has `op`, `name` and `in`.
         source: where the node's arrays come from.
-        rows: channels of the node's first input, which is the number of rows of its arrays.
+        shape: of the node's first input, which says how large its arrays are.
     Raises: ArtifactError, kinds as in docs/format.md. Spelling (defaults written out, 8 for 8.0) is not checked here.
     """
     where = f"node {entry['name']!r}"
@@ -52,19 +52,22 @@ def restore(entry: Mapping[str, Any], source: Source, rows: int) -> Node:
             attrs["encoding"] = restore_encoding(attrs["encoding"])
         if "weight" in attrs:
             attrs["weight"] = restore_weight(attrs["weight"], source)
-        attrs.update(_stored_arrays(entry["op"], attrs, source, rows))
+        attrs.update(_stored_arrays(entry["op"], attrs, source, shape))
         return Node(entry["op"], entry["name"], entry["in"], attrs)
     except ArtifactError as error:
         message = str(error)
         raise ArtifactError(message if message.startswith(where) else f"{where}: {message}", error.kind) from None
 
 
-def _stored_arrays(op: Any, attrs: Mapping[str, Any], source: Source, rows: int) -> dict[str, np.ndarray]:
-    """Arrays of `affine` and `threshold`, in the order in which the sections hold them."""
+def _stored_arrays(op: Any, attrs: Mapping[str, Any], source: Source, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Arrays of a node in the order in which the sections hold them."""
+    rows = shape[0]
     if op == "affine":
         shapes: dict[str, tuple[int, ...]] = {"m": (rows,), "b": (rows,)}
     elif op == "threshold" and "encoding" in attrs:
         shapes = {"thresholds": (rows, (1 << attrs["encoding"].bits) - 1), "directions": (rows,)}
+    elif op == "add_constant":
+        shapes = {"value": shape}
     else:
         return {}
     misplaced = sorted(set(shapes) & set(attrs))

@@ -165,6 +165,10 @@ OPS: Mapping[str, Op] = {
         ),
     ),
     "flatten": Op((F32, ACC, CODE)),
+    "unary": Op((F32,), (Field("function", parse.unary_function),)),
+    "add_constant": Op((F32,), (Field("value", parse.float_map),)),
+    "layer_norm": Op((F32,), (Field("eps", parse.positive_float),)),
+    "attention": Op((F32,), (Field("heads", parse.positive_int), Field("scale", parse.positive_float)), arity=(3, 3)),
     "reshape": Op((F32, ACC, CODE), (Field("size", parse.size_pair),)),
     "gather": Op((CODE, F32), (Field("index", parse.indices), Field("axis", parse.gather_axis, 0))),
 }

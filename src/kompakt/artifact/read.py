@@ -85,7 +85,7 @@ def _next_node(entry: Any, source: Source, state: TypeCheck) -> Node:
     inputs, where = entry["in"], f"node {entry['name']!r}"
     if not isinstance(inputs, list) or not inputs or not isinstance(inputs[0], str):
         raise ArtifactError(f"{where}: in must be a list of names, got {inputs!r}", "node")
-    node = restore(entry, source, state.input_type(inputs[0], where).shape[0])
+    node = restore(entry, source, state.input_type(inputs[0], where).shape)
     state.add(node)
     return node
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import fx
+from torch import Tensor, fx
 
 from ..artifact import Node, Program, Weight, check
 from ..graph import Graph, Kind, operand
@@ -43,6 +43,15 @@ def engine_shape(node: fx.Node) -> tuple[int, ...]:
     return (shape[1], shape[0], 1) if len(shape) == 2 else shape
 
 
+def _exact(value: float) -> float:
+    """The nearest float32."""
+    return float(np.float32(value))
+
+
+def _doubles(tensor: Tensor) -> np.ndarray:
+    return np.asarray(tensor.detach().double().cpu().numpy())
+
+
 class _Lowering:
     """One method per kind of node: it gives the node's value, and emits what cannot wait."""
 
@@ -55,6 +64,8 @@ class _Lowering:
         self.by_kind: dict[str, Callable[[fx.Node, Kind], Value]] = {
             "conv2d": self._layer, "linear": self._layer, "batch_norm": self._batch_norm, "slot": self._slot,
             "clamp": self._clamp, "add": self._add, "identity": self._identity, "avg_pool": self._avg_pool,
+            "unary": self._function, "attention": self._function,
+            "layer_norm": self._layer_norm, "add_constant": self._add_constant,
             "flatten": self._flatten, "max_pool": self._carry, "shift_pad": self._carry, "concat": self._concat,
             "gather": self._carry, "reshape": self._reshape,
         }  # fmt: skip
@@ -153,6 +164,25 @@ class _Lowering:
             "recode", name, (source.name,), encoding=coding.encoding, codes=coding.codes, thresholds=thresholds
         )
 
+    # -- floats
+
+    def _function(self, node: fx.Node, kind: Kind) -> Value:
+        inputs = tuple(self._float(self.values[operand(node, i)]) for i in range(len(node.all_input_nodes)))
+        attrs = {key: _exact(value) if isinstance(value, float) else value for key, value in kind.attrs.items()}
+        return Lazy(self._emit(kind.op, node.name, inputs, **attrs), "f32")
+
+    def _layer_norm(self, node: fx.Node, kind: Kind) -> Value:
+        norm, value = self.graph.submodule(node), self._function(node, kind)
+        if norm.weight is None:
+            return value
+        gain = _doubles(norm.weight)
+        return self._open(value).then_affine(gain, np.zeros_like(gain) if norm.bias is None else _doubles(norm.bias))
+
+    def _add_constant(self, node: fx.Node, kind: Kind) -> Value:
+        value = self.graph.submodule(node).value.detach().float().cpu().numpy().reshape(operand(node).meta["shape"][1:])
+        stored = np.ascontiguousarray(value.T[:, :, None] if value.ndim == 2 else value)
+        return Lazy(self._emit("add_constant", node.name, (self._float(self._source(node)),), value=stored), "f32")
+
     # -- everything else
 
     def _identity(self, node: fx.Node, kind: Kind) -> Value:
@@ -165,7 +195,7 @@ class _Lowering:
     def _avg_pool(self, node: fx.Node, kind: Kind) -> Value:
         value, kernel = self._source(node), kind.attrs["kernel"]
         options = {} if kernel is None else {key: kind.attrs[key] for key in ("kernel", "stride", "padding")}
-        channels, *size = operand(node).meta["shape"][1:]
+        channels, *size = engine_shape(operand(node))
         window = int(np.prod(size if kernel is None else kernel))
         is_coded = isinstance(value, Coded)
         name = self._emit("sum_pool", node.name, (value.name if is_coded else self._float(value),), **options)

@@ -16,6 +16,8 @@ from .._core.errors import InputError
 from ..artifact import Node, Program, ValueType, check
 from ..artifact.check import zero_code
 from ..encoding import Encoding, levels
+from . import float_ops
+from .float_ops import maximum, minimum
 
 Types = Sequence[ValueType]
 
@@ -47,16 +49,6 @@ def run_all(program: Program, x: np.ndarray) -> dict[str, np.ndarray]:
     return values
 
 
-def _max(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`a > b ? a : b`: gives b on ties (so +0.0 for -0.0 and 0.0) and where a is NaN."""
-    return np.where(a > b, a, b)
-
-
-def _min(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`a < b ? a : b`."""
-    return np.where(a < b, a, b)
-
-
 def _checked_input(program: Program, x: np.ndarray) -> np.ndarray:
     if not isinstance(x, np.ndarray) or x.dtype != np.float32:
         found = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
@@ -86,7 +78,7 @@ def _quantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     encoding = node.attrs["encoding"]
     low, high = np.array(encoding.limits, np.float32)
     # rint rounds ties to even.
-    q = _min(_max(np.rint(inputs[0] * np.float32(node.attrs["inv_step"])), low), high)
+    q = minimum(maximum(np.rint(inputs[0] * np.float32(node.attrs["inv_step"])), low), high)
     mask = np.int64((1 << encoding.bits) - 1)
     return np.bitwise_and(q.astype(np.int64), mask).astype(np.uint8)
 
@@ -131,8 +123,8 @@ def _add(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
 
 
 def _clamp(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
-    y = _max(inputs[0], np.array(node.attrs["lo"], np.float32))
-    return y if node.attrs["hi"] is None else _min(y, np.array(node.attrs["hi"], np.float32))
+    y = maximum(inputs[0], np.array(node.attrs["lo"], np.float32))
+    return y if node.attrs["hi"] is None else minimum(y, np.array(node.attrs["hi"], np.float32))
 
 
 @dataclass(frozen=True)
@@ -206,7 +198,7 @@ def _max_pool(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     if types[0].encoding is None:
         best = np.array(-np.inf, np.float32)
         for tap in window.taps(inputs[0], -np.inf):
-            best = _max(tap, best)
+            best = maximum(tap, best)
         return best
     # Below every level, so that padding never wins; argmax takes the first of equals.
     level = np.stack(list(window.taps(_levels(inputs[0], _encoding(types[0])), -1000)))
@@ -244,6 +236,23 @@ def _flatten(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     return inputs[0].reshape(len(inputs[0]), math.prod(types[0].shape))
 
 
+def _unary(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return float_ops.UNARY[node.attrs["function"]](inputs[0])
+
+
+def _add_constant(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return np.asarray(inputs[0] + node.attrs["value"])
+
+
+def _layer_norm(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    return float_ops.layer_norm(inputs[0], node.attrs["eps"])
+
+
+def _attention(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    q, k, v = inputs
+    return float_ops.attention(q, k, v, node.attrs["heads"], node.attrs["scale"])
+
+
 def _reshape(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     return inputs[0].reshape(*inputs[0].shape[:2], *node.attrs["size"])
 
@@ -276,6 +285,10 @@ _OPS: dict[str, Callable[[Node, list[np.ndarray], Types], np.ndarray]] = {
     "concat": _concat,
     "shift_pad": _shift_pad,
     "flatten": _flatten,
+    "unary": _unary,
+    "add_constant": _add_constant,
+    "layer_norm": _layer_norm,
+    "attention": _attention,
     "reshape": _reshape,
     "gather": _gather,
 }

@@ -36,7 +36,10 @@ def _kind_of(root: nn.Module, node: fx.Node) -> Kind:
     if node.op in ("call_function", "call_method") and node.target in FUNCTIONS:
         return FUNCTIONS[node.target](*node.args, **node.kwargs)
     if node.op == "get_attr":
-        raise GraphError("a tensor of the model used outside a layer is not supported; use a layer such as nn.Linear")
+        raise GraphError(
+            "a tensor of the model used outside a layer is not supported; use a layer such as nn.Linear, "
+            "or average the tokens, x.mean(1), instead of a class token"
+        )
     supported = ", ".join(sorted({key if isinstance(key, str) else key.__name__ for key in FUNCTIONS}))
     raise GraphError(
         f"this function is not supported; replace it, or compress the model without this part (supported: {supported})"

@@ -80,13 +80,29 @@ def is_move(graph: Graph, node: fx.Node) -> bool:
 
 def use_moves(graph: Graph) -> None:
     """Replace every chain of moves that the operator table does not know as it stands, where that is possible."""
-    _record_numbers(graph)
+    record_numbers(graph)
+    _use_maps(graph)
     for node in graph.nodes:
         is_end = "shape" in node.meta and not all(is_move(graph, user) for user in node.users)
         if is_move(graph, node) and is_end and not _is_plain(graph, node):
             _replace(graph, node)
     graph.module.graph.eliminate_dead_code()
     graph.refresh()
+
+
+def _use_maps(graph: Graph) -> None:
+    """The mean over tokens (N, T, C) is that over the positions of a map (N, C, T, 1)."""
+    for node in graph.nodes:
+        shape: tuple[int, ...] = operand(node).meta.get("shape", ()) if node.target in ("mean", torch.mean) else ()
+        dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
+        if len(shape) != 3 or dim not in (1, -2, [1], (1,)) or node.kwargs.get("keepdim"):
+            continue
+        name = f"{node.name}_map"
+        graph.module.add_submodule(name, Reshape((shape[1], 1)))
+        with graph.module.graph.inserting_before(node):
+            source = graph.module.graph.call_module(name, (operand(node),))
+        source.meta.update(owner=node.meta.get("owner", ""), shape=(shape[0], shape[2], shape[1], 1))
+        node.args, node.kwargs = (source, (2, 3)), {}
 
 
 class _NumberRecorder(fx.Interpreter):
@@ -103,7 +119,8 @@ def _holds_tensors(value: object) -> bool:
     return isinstance(value, Tensor) or (isinstance(value, tuple | list) and any(map(_holds_tensors, value)))
 
 
-def _record_numbers(graph: Graph) -> None:
+def record_numbers(graph: Graph) -> None:
+    """Note the value of every node that is no activation in `node.meta["number"]`."""
     # One sample more than the example: a batch size that is written as a number shows.
     more = torch.cat([graph.example, graph.example[:1]])
     try:

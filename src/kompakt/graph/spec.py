@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import cast
 
 from torch import fx
 
@@ -12,7 +13,7 @@ from .kind import Kind, node_label
 
 AXES: dict[str, tuple[int, ...]] = {
     "conv2d": (4,), "max_pool": (4,), "avg_pool": (4,), "shift_pad": (4,), "flatten": (2, 4), "batch_norm": (2, 4),
-    "linear": (2, 3),
+    "linear": (2, 3), "layer_norm": (2, 3), "attention": (3,),
 }  # fmt: skip
 """Axes of the input, batch included, where an operator demands them; others take (2, 3, 4)."""
 LAYOUTS = {2: "(N, features)", 3: "(N, tokens, features)", 4: "(N, C, H, W)"}
@@ -65,8 +66,18 @@ def _check_operands(node: fx.Node, kind: Kind, label: str) -> None:
             f"{label}: both sides of an addition must have one shape, got {' and '.join(map(str, shapes))}; "
             "broadcasting is not supported"
         )
+    if kind.op == "concat":
+        _check_channels(node, label)
     if kind.op == "flatten" and len(node.meta["shape"]) != 2:
         raise GraphError(f"{label}: must give (batch, features), gives {node.meta['shape']}; use x.flatten(1)")
+
+
+def _check_channels(node: fx.Node, label: str) -> None:
+    channels = 2 if len(node.meta["shape"]) == 3 else 1
+    listed = cast(list[fx.Node], node.args[0])  # with repetitions, unlike the operands
+    if node.meta["shape"][channels] != sum(n.meta["shape"][channels] for n in listed):
+        hint = "; instead of a class token, average the tokens with x.mean(1)" if channels == 2 else ""
+        raise GraphError(f"{label}: concatenates along another axis than channels, which is not supported{hint}")
 
 
 def _check_no_sharing(graph: Graph) -> None:

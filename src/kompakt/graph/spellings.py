@@ -82,7 +82,9 @@ def _adaptive(input: object, output_size: Any) -> Kind:
 def _mean(input: object, dim: Any = None, keepdim: bool = False) -> Kind:
     axes = dim if isinstance(dim, Iterable) else (dim,)
     if sorted(d % 4 for d in axes if d is not None) != [2, 3]:
-        raise GraphError(f"mean over {dim} is not supported; only over height and width together, (2, 3)")
+        raise GraphError(
+            f"mean over {dim} is not supported; only over height and width together, (2, 3), or tokens (N, T, C), 1"
+        )
     return Kind("avg_pool", {"kernel": None, "flatten": not keepdim})
 
 
@@ -121,12 +123,9 @@ def _getitem(input: object, index: Any) -> Kind:
     return Kind("shift_pad", {"stride": steps.pop(), "before": 0, "after": 0})
 
 
-def _concat(tensors: Iterable[fx.Node], dim: int = 0) -> Kind:
-    is_tokens = any(len(tensor.meta.get("shape", ())) == 3 for tensor in tensors)
-    channels = 2 if is_tokens else 1
-    if dim not in (channels, channels - 3 if is_tokens else channels):
-        hint = "; instead of a class token, average the tokens with x.mean(1)" if is_tokens else ""
-        raise GraphError(f"concatenation along axis {dim} is not supported; only along channels ({channels}){hint}")
+def _concat(tensors: object, dim: int = 0) -> Kind:
+    if dim not in (1, 2, -1):
+        raise GraphError(f"concatenation along axis {dim} is not supported; only along channels (1)")
     return Kind("concat")
 
 
@@ -158,6 +157,29 @@ def _dropout(input: object, p: float = 0.5, training: bool = True, inplace: bool
     return Kind("identity")
 
 
+def _unary(function: str) -> Callable[..., Kind]:
+    def translate(input: object, inplace: bool = False) -> Kind:
+        return Kind("unary", {"function": function})
+
+    return translate
+
+
+def _gelu(input: object, approximate: str = "none") -> Kind:
+    if approximate != "none":
+        raise GraphError(f"GELU with approximate={approximate!r} is not supported; use the exact one, 'none'")
+    return Kind("unary", {"function": "gelu"})
+
+
+def _layer_norm(m: nn.LayerNorm) -> Kind:
+    if len(m.normalized_shape) != 1:
+        raise GraphError(f"layer-norm over {tuple(m.normalized_shape)} is not supported; only over the last axis")
+    return Kind("layer_norm", {"eps": m.eps})
+
+
+def _expand(input: object, *sizes: object) -> Kind:
+    raise GraphError("expanding (a class token) is not supported; average the tokens with x.mean(1) instead")
+
+
 def _identity(input: object) -> Kind:
     return Kind("identity")
 
@@ -174,6 +196,12 @@ MODULES: dict[type[nn.Module], Callable[[Any], Kind]] = {
     nn.ReLU: _relu,
     nn.ReLU6: _relu6,
     nn.Hardtanh: lambda m: _clamp(None, m.min_val, m.max_val),
+    nn.GELU: lambda m: _gelu(None, m.approximate),
+    nn.Hardswish: lambda m: _unary("hardswish")(None),
+    nn.Sigmoid: lambda m: _unary("sigmoid")(None),
+    nn.SiLU: lambda m: _unary("silu")(None),
+    nn.Tanh: lambda m: _unary("tanh")(None),
+    nn.LayerNorm: _layer_norm,
     nn.MaxPool2d: _max_pool_module,
     nn.AvgPool2d: _avg_pool_module,
     nn.AdaptiveAvgPool2d: lambda m: _adaptive(None, m.output_size),
@@ -188,6 +216,12 @@ FUNCTIONS: dict[Any, Callable[..., Kind]] = {
     **dict.fromkeys((F.relu, torch.relu, "relu", "relu_"), _relu),
     F.relu6: _relu6,
     **dict.fromkeys((torch.clamp, "clamp", "clamp_"), _clamp),
+    F.gelu: _gelu,
+    F.hardswish: _unary("hardswish"),
+    **dict.fromkeys((F.sigmoid, torch.sigmoid, "sigmoid"), _unary("sigmoid")),
+    F.silu: _unary("silu"),
+    **dict.fromkeys((F.tanh, torch.tanh, "tanh"), _unary("tanh")),
+    **dict.fromkeys(("expand", "expand_as"), _expand),
     **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max_pool),
     F.avg_pool2d: _avg_pool,
     F.adaptive_avg_pool2d: _adaptive,

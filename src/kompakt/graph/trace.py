@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import operator
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +14,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from .._core.errors import GraphError
+from .attention import use_attention
+from .composites import open_composites
+from .constants import use_constants
 from .graph import Graph, first_line
 from .kind import Primitive, node_label
-from .moves import use_moves
+from .moves import record_numbers, use_moves
 from .spec import check
 from .spellings import IN_PLACE
 
@@ -40,10 +44,11 @@ def trace(model: nn.Module, example: Tensor) -> Graph:
     probe = torch.randn(example.shape, generator=torch.Generator().manual_seed(PROBE_SEED))
     with torch.no_grad():
         expected = model(probe.clone())
-    graph = Graph(_traced(model), example)
+    graph = Graph(_traced(open_composites(model)), example)
     _use_positions(graph.module.graph)
     _leave_arguments_alone(graph)
-    use_moves(graph.refresh())
+    record_numbers(graph.refresh())
+    use_moves(use_attention(use_constants(graph)))
     check(graph)
     _compare(graph, probe, expected)
     return graph
@@ -66,6 +71,14 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, Primitive) or super().is_leaf_module(m, module_qualified_name)
+
+    def iter(self, obj: fx.Proxy) -> Any:
+        """Loops over `chunk(n)` have n rounds."""
+        node = obj.node
+        counts = [*node.args[1:2], node.kwargs.get("chunks")]
+        if node.target in ("chunk", torch.chunk) and isinstance(counts[0], int):
+            return iter([operator.getitem(obj, i) for i in range(counts[0])])
+        return super().iter(obj)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)

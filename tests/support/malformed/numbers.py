@@ -32,6 +32,13 @@ def _change(kind: str, name: str, change: Callable[[Draft], Any]) -> None:
     add(Case(name, (kind,), make))
 
 
+_value("unary_function_unknown", "u", "function", "softplus")
+attribute("node", "unary_function_is_a_number", "u", "function", 1)
+_value("layer_norm_eps_zero", "ln", "eps", 0.0)
+_value("layer_norm_eps_negative", "ln", "eps", -0.25)
+attribute("node", "layer_norm_eps_is_an_integer", "ln", "eps", 1)
+_value("attention_scale_zero", "at", "scale", 0.0)
+_value("attention_scale_not_float32", "at", "scale", 0.1)
 _encoding("encoding_bits_zero", "q", "encoding.bits", 0)
 _encoding("encoding_bits_nine", "q", "encoding.bits", 9)
 _encoding("encoding_bits_negative", "q", "encoding.bits", -8)
