@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kompakt._core.errors import StorageError
-from kompakt.bench import format_table, save
+from kompakt.bench import BenchResult, format_table, save
 from kompakt.bench.result import sentences
 
 from . import examples
@@ -23,6 +23,7 @@ def test_json_has_the_documented_keys(tmp_path: Path) -> None:
     assert content == found.to_dict()
     assert set(content) == {
         "net", "isa", "rows", "aa_ratio", "aa_rows", "sentences", "absent", "how", "file", "settings", "machine",
+        "bits", "hidden", "bounds",
     }  # fmt: skip
     assert content["rows"][0] == {
         "engine": "onnxruntime:int8", "threads": 1, "batch": 1, "clock": "cpu", "ms_p10": 0.45, "ms_median": 0.465,
@@ -37,6 +38,12 @@ def test_a_failed_save_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match=r"file/bench\.json: cannot write"):
         save(examples.result(), tmp_path / "file" / "bench.json")
+
+
+def test_a_result_comes_back_from_its_json() -> None:
+    found = examples.result(examples.row("torch:eager", 1.5), bits="w2a2", hidden={"features": "amx", "by": "a"})
+    content = json.loads(json.dumps(found.to_dict()))
+    assert BenchResult.from_dict(content).to_dict() == content
 
 
 def test_aa_ratio_is_the_one_farthest_from_one() -> None:

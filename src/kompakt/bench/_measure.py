@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 
+from . import _hide
 from ._clock import Runner, alternate
 from ._cores import pinned
+from ._journal import Journal, Setting
 from ._network import Network
 from ._plan import Plan
 from ._statistics import paired_ratio, snr_db
@@ -20,51 +23,63 @@ Progress = Callable[[str, float], None]
 Loader = Callable[[int], Runner]
 
 
-def measure(
-    load: Loader, network: Network, plan: Plan, progress: Progress
-) -> tuple[list[Row], list[Row], dict[str, str]]:
-    """Rows of all settings.
+def measure(load: Loader, network: Network, plan: Plan, journal: Journal, progress: Progress) -> None:
+    """Measure all rows that the journal lacks.
 
     Args:
         load: gives a new instance of our engine with so many threads.
         progress: called with the name of what comes next and the fraction done.
-    Returns: A/A rows, peer rows, and engine -> reason for the peers that cannot run.
     """
-    own: list[Row] = []
-    rows: list[Row] = []
-    absent = plan.missing()
+    for name, reason in _impossible(network, plan, journal.result.isa).items():
+        journal.drop(name, reason)
     steps = [(setting, name) for setting in plan.settings() for name in (OURS, *plan.against)]
     # One binding for all settings: OpenVINO counts the cores it may use once per process.
     with pinned(max(plan.threads)), _torch_threads() as set_torch_threads:
-        for done, ((threads, batch), name) in enumerate(steps):
-            if name in absent:
+        for done, (setting, name) in enumerate(steps):
+            if journal.has(name, setting):
                 continue
-            progress(f"{name}, threads {threads}, batch {batch}", done / len(steps))
-            set_torch_threads(threads)
-            theirs = load(threads) if name == OURS else _peer(name, network, threads, batch, absent)
-            if theirs is not None:
-                row = _row(name, (load(threads), theirs), network, (threads, batch), plan)
-                (own if name == OURS else rows).append(row)
+            progress(f"{name}, threads {setting[0]}, batch {setting[1]}", done / len(steps))
+            set_torch_threads(setting[0])
+            _step(load, network, plan, journal, (setting, name))
     progress("done", 1.0)
-    return own, rows, absent
 
 
-def _peer(name: str, network: Network, threads: int, batch: int, absent: dict[str, str]) -> Runner | None:
-    """The peer, having run once; None, and the reason in `absent`, where it fails."""
-    try:
-        run = PEERS[name].build(network, threads, batch)
-        run(_images(network, batch)[:batch])
-    except Exception as error:  # whatever fails in somebody else's engine is reported and must not end the run
-        text = str(error).strip() or "no message"
-        absent[name] = f"failed at threads {threads}, batch {batch}: {type(error).__name__}: {text.splitlines()[0]}"
-        return None
-    return run
+def _impossible(network: Network, plan: Plan, isa: str) -> dict[str, str]:
+    """Engine -> why it cannot be measured here at all."""
+    exposed = cache(lambda family: _hide.exposed(family, isa))
+    found = plan.missing()
+    for name in plan.against:
+        family = name.split(":")[0]
+        if PEERS[name].is_linear_only and not network.is_linear:
+            found[name] = "runs networks of fully connected layers only"
+        elif name not in found and exposed(family) is not None:
+            found[name] = exposed(family) or ""
+    return found
 
 
-def _row(name: str, pair: tuple[Runner, Runner], network: Network, setting: tuple[int, int], plan: Plan) -> Row:
+def _step(load: Loader, network: Network, plan: Plan, journal: Journal, step: tuple[Setting, str]) -> None:
+    (threads, batch), name = step
+    failure = None
+    with journal.attempt(name, (threads, batch), plan.row_limit_s):
+        try:
+            theirs = load(threads) if name == OURS else PEERS[name].build(network, threads, batch)
+            theirs(network.inputs(batch))
+            row = _row(name, (load(threads), theirs), network, (threads, batch), plan)
+        except Exception as error:  # whatever fails in somebody else's engine is reported and must not end the run
+            if name == OURS:
+                raise
+            text = (str(error).strip() or "no message").splitlines()[0]
+            failure = f"failed at threads {threads}, batch {batch}: {type(error).__name__}: {text}"
+        else:
+            journal.add(row)
+    if failure is not None:
+        journal.drop(name, failure)
+
+
+def _row(name: str, pair: tuple[Runner, Runner], network: Network, setting: Setting, plan: Plan) -> Row:
     """Measure the pair (ours, theirs); the row is about theirs."""
     threads, batch = setting
-    images = _images(network, batch)
+    images = network.inputs(batch * -(-SNR_IMAGES // batch))
     outputs = [np.array(pair[1](images[start : start + batch])) for start in range(0, len(images), batch)]
     ours, theirs = alternate(*pair, images[:batch], plan.rounds, plan.seconds)
     clock = "cpu" if threads == 1 else "wall"
@@ -78,15 +93,8 @@ def _row(name: str, pair: tuple[Runner, Runner], network: Network, setting: tupl
         ms_median=float(np.median(samples)),
         wall_ms_median=float(np.median(theirs.samples("wall"))),
         ratio=paired_ratio(theirs.rounds(clock), ours.rounds(clock)),
-        snr_db=snr_db(network.reference(images), np.concatenate(outputs)),
+        snr_db=snr_db(network.reference_of_inputs(len(images)), np.concatenate(outputs)),
     )
-
-
-def _images(network: Network, batch: int) -> np.ndarray:
-    """At least `SNR_IMAGES` images, a multiple of `batch`; calibration data repeats where there is too little."""
-    count = batch * -(-SNR_IMAGES // batch)
-    images: np.ndarray = network.calibration[np.arange(count) % len(network.calibration)]
-    return images
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Plan:
     batches: tuple[int, ...] = (1,)
     rounds: int = 20
     seconds: float = 2.0
+    row_limit_s: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.against:
@@ -36,6 +37,8 @@ class Plan:
             raise InputError(f"batches: expected sizes of at least 1, got {list(self.batches)}")
         if self.rounds < LEAST_PAIRS:
             raise InputError(f"rounds: expected at least {LEAST_PAIRS}, fewer give no 95 % interval; got {self.rounds}")
+        if self.row_limit_s is not None and self.row_limit_s < 1:
+            raise InputError(f"limit: expected at least 1 second per row, got {self.row_limit_s}")
         if not 0 < self.seconds < float("inf"):
             raise InputError(f"seconds: expected a positive measuring time per pair of engines, got {self.seconds}")
 

@@ -14,6 +14,7 @@ from ._statistics import Ratio
 AA_LIMIT = 0.10  # an A/A band that leaves 1 by more than this makes its setting uninformative
 TELL_APART = 0.02  # smaller differences are not called faster or slower, however small the band
 OURS = "kompakt"
+_TIMES = ("ms_p10", "ms_median", "wall_ms_median")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Row:
             "snr_db": None if math.isinf(self.snr_db) else round(self.snr_db, 1),
         }
 
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Row:
+        """A row as `to_dict` wrote it. Raises: KeyError, TypeError."""
+        plain = {key: content[key] for key in ("engine", "threads", "batch", "clock", *_TIMES)}
+        (low, high), (first, last) = content["ratio_band"], content["ratio_interval"]
+        snr = math.inf if content["snr_db"] is None else content["snr_db"]
+        return cls(**plain, ratio=Ratio(content["ratio"], (low, high), (first, last)), snr_db=snr)
+
 
 @dataclass(frozen=True)
 class BenchResult:
@@ -65,6 +74,10 @@ class BenchResult:
         absent: engine -> why it was not measured.
         how: engine -> what exactly ran.
         settings: rounds and seconds per pair.
+        bits: word of bit-widths where the file was packed for this benchmark, untrained; empty for a file.
+        hidden: CPU feature that was hidden from all engines ("amx", "avx512"), then family of
+            engines -> by what; empty for none.
+        bounds: written by people afterwards: "engine, threads, batch" -> what limits ours where it is slower.
     """
 
     net: str
@@ -76,19 +89,26 @@ class BenchResult:
     how: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    bits: str = ""
+    hidden: dict[str, str] = field(default_factory=dict)
+    bounds: dict[str, str] = field(default_factory=dict)
 
     @property
-    def aa_ratio(self) -> float:
-        """The A/A ratio farthest from 1 among all settings."""
+    def aa_ratio(self) -> float | None:
+        """The A/A ratio farthest from 1 among all settings; None before the first."""
+        if not self.own:
+            return None
         return max((row.ratio.median for row in self.own), key=lambda ratio: abs(math.log(ratio)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `sentences` say in words what the rows say."""
         return {
             "net": self.net,
+            "bits": self.bits,
             "isa": self.isa,
+            "hidden": self.hidden,
             "rows": [row.to_dict() for row in self.rows],
-            "aa_ratio": _digits(self.aa_ratio),
+            "aa_ratio": None if self.aa_ratio is None else _digits(self.aa_ratio),
             "aa_rows": [row.to_dict() for row in self.own],
             "sentences": sentences(self),
             "absent": self.absent,
@@ -96,7 +116,15 @@ class BenchResult:
             "file": self.file,
             "settings": self.settings,
             "machine": self.machine,
+            "bounds": self.bounds,
         }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> BenchResult:
+        """A result as `to_dict` wrote it. Raises: KeyError, TypeError."""
+        plain = ("net", "bits", "isa", "hidden", "absent", "how", "file", "settings", "machine", "bounds")
+        rows, own = (tuple(map(Row.from_dict, content[key])) for key in ("rows", "aa_rows"))
+        return cls(rows=rows, own=own, **{key: content[key] for key in plain})
 
 
 def save(result: BenchResult, path: str | os.PathLike[str]) -> None:

@@ -1,27 +1,48 @@
-"""Measure a `.kpt` file against other engines that run the same float network, and int8 made from it."""
+"""Measure a network in our file against other engines that run the float network, or what their tools make of it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import engine
 from .._core.errors import InputError
+from . import _hide
+from ._journal import Journal
 from ._machine import machine
 from ._measure import Progress, measure
 from ._network import Network
 from ._plan import Plan
-from .peers import DEFAULT, PEERS
+from .peers import PEERS
 from .result import BenchResult
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        name: of the network, for the tables.
+        data: bytes of the `.kpt` file.
+        module: the float network that the file was made from; one tensor in, one out.
+        calibration: float32 (N, *input shape), as the network wants it; calibrates the int8 peers, and is the input of
+            all engines. 128 real images are plenty.
+        bits: word of bit-widths where the file was packed untrained.
+    """
+
+    name: str
+    data: bytes
+    module: torch.nn.Module
+    calibration: np.ndarray
+    bits: str = ""
 
 
 def _no_progress(text: str, fraction: float) -> None:
@@ -29,58 +50,50 @@ def _no_progress(text: str, fraction: float) -> None:
 
 
 def run_bench(
-    kpt_path: str | os.PathLike[str],
-    module: torch.nn.Module,
-    calibration: np.ndarray,
-    against: Sequence[str] = DEFAULT,
-    threads: Sequence[int] = (1,),
-    batches: Sequence[int] = (1,),
-    rounds: int = 20,
-    seconds: float = 2.0,
-    progress: Progress = _no_progress,
+    subject: Subject, plan: Plan, progress: Progress = _no_progress, keep: Path | None = None, resume: bool = False
 ) -> BenchResult:
-    """Time the file on our engine and the float network on the others, in alternation, in this process.
+    """Time our engine and the others in alternation, in this process.
 
-    Per thread count and batch size every engine forms pairs with ours in `rounds` rounds; our engine is one of the
+    Per thread count and batch size every engine forms pairs with ours in `plan.rounds` rounds; our engine is one of the
     others too (a second instance of it: the A/A row). Threads are bound to the same cores. One thread is compared by
-    process CPU time, which other jobs on the machine disturb least; more threads by wall time.
+    process CPU time, which other jobs on the machine disturb least; more threads by wall time. What is not installed,
+    fails, or could use CPU features that are hidden from this process is listed in the result, with the reason.
 
     Args:
-        kpt_path: the file.
-        module: the float network that the file was made from; one tensor in, one out.
-        calibration: float32 (N, *input shape), normalised as the network wants it; calibrates the int8 peers, and is
-            the input of all engines. 128 real images are plenty.
-        against: names of `PEERS`. What is not installed or fails is listed in the result, with the reason.
-        seconds: measuring time per pair of engines and setting.
         progress: called with what comes next and the fraction done.
-    Raises: InputError for settings or data that do not fit, ArtifactError for a bad file.
+        keep: file that holds the result after every row.
+        resume: go on with the rows of that file.
+    Raises: InputError for data that do not fit, ArtifactError for a bad file, StorageError if it cannot be kept.
     """
-    plan = Plan(tuple(dict.fromkeys(against)), tuple(threads), tuple(batches), rounds, seconds)
-    data = Path(kpt_path).read_bytes()
-    ours = engine.load(data)
-    facts = machine()  # before the run, so that the load average is not our own
-    _check_data(calibration, tuple(ours.input_shape))
-    with tempfile.TemporaryDirectory(prefix="kompakt-bench-") as folder:
-        network = Network(module, calibration, Path(folder))
+    ours = engine.load(subject.data)
+    _check_data(subject.calibration, tuple(ours.input_shape))
+    # The machine's facts are taken before the run, so that the load average is not our own.
+    journal = Journal(_blank(subject, plan, ours.isa), keep, resume)
+    with TemporaryDirectory(prefix="kompakt-bench-") as folder:
+        network = Network(subject.module, subject.calibration, Path(folder))
         _check_same_network(network, ours)
-        own, rows, absent = measure(lambda count: engine.load(data, threads=count), network, plan, progress)
+        measure(lambda count: engine.load(subject.data, threads=count), network, plan, journal, progress)
+    return journal.result
+
+
+def _blank(subject: Subject, plan: Plan, isa: str) -> BenchResult:
+    word = _hide.hidden()
+    families = dict.fromkeys(name.split(":")[0] for name in plan.against)
+    means = {family: _hide.means(family) or "its own switches" for family in families}
     return BenchResult(
-        net=_name(ours.metadata, Path(kpt_path)),
-        isa=ours.isa,
-        file={"name": Path(kpt_path).name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
-        rows=tuple(rows),
-        own=tuple(own),
-        absent=absent,
-        how={name: PEERS[name].how for name in plan.against if name not in absent},
-        settings={"rounds": rounds, "seconds_per_pair": seconds, "calibration_images": len(calibration)},
-        machine=facts,
-    )
-
-
-def _name(metadata: dict[str, Any], path: Path) -> str:
-    """The recipe's name where the file tells it, else the file's."""
-    named = [line for line in str(metadata.get("recipe", "")).splitlines() if line.startswith("name=")]
-    return named[0].removeprefix("name=") if named else path.stem
+        net=subject.name,
+        isa=isa,
+        file={"bytes": len(subject.data), "sha256": hashlib.sha256(subject.data).hexdigest()},
+        rows=(),
+        own=(),
+        how={name: PEERS[name].how for name in plan.against},
+        settings={
+            "rounds": plan.rounds, "seconds_per_pair": plan.seconds, "calibration_images": len(subject.calibration),
+        },
+        machine=machine(),
+        bits=subject.bits,
+        hidden={"features": word, **means} if word else {},
+    )  # fmt: skip
 
 
 def _check_data(calibration: np.ndarray, shape: tuple[int, ...]) -> None:
