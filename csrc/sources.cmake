@@ -43,6 +43,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/border.cc
   csrc/runtime/choice.cc
   csrc/runtime/cpu.cc
+  csrc/runtime/depthwise_layer.cc
   csrc/runtime/dot_layer.cc
   csrc/runtime/engine.cc
   csrc/runtime/executor.cc

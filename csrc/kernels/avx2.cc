@@ -21,6 +21,7 @@ namespace {
 #include "kernels/real/avx2.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/depthwise/avx2.h"
 #include "kernels/winograd/avx2.h"
 
 #include "kernels/rows/avx2.h"
@@ -33,6 +34,7 @@ const KernelSet& avx2_kernels() {
       "avx2",
       dot_u8,
       dot<int16_t, int16_t>,
+      depthwise,
       winograd_input,
       winograd,
       gemv,

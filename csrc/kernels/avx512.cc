@@ -25,6 +25,7 @@ namespace {
 #include "kernels/real/avx512.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/depthwise/avx512.h"
 #include "kernels/winograd/avx512.h"
 
 #include "kernels/rows/avx512.h"
@@ -37,6 +38,7 @@ const KernelSet& avx512_kernels() {
       "avx512",
       dot<uint8_t, int8_t>,
       dot<int16_t, int16_t>,
+      depthwise,
       winograd_input,
       winograd,
       gemv,

@@ -62,6 +62,20 @@ struct PlanesArgs {
   size_t pitch;
 };
 
+// out[p][c] = bias[c] + sum over s, j of in[pixel p + tap (s, j) + c] * weight[s][c][j], modulo 2^32, for one block.
+struct DepthwiseArgs {
+  const uint8_t* in;  // at the block's first channel
+  const size_t* pixels;
+  size_t pixel_count;
+  const size_t* taps;  // (steps, 4)
+  size_t steps;
+  const int8_t* weights;  // (steps, 16, 4)
+  const int32_t* bias;    // (16,)
+  int32_t* out;           // (pixels, pitch)
+  size_t pitch;
+  size_t slide;  // not 0: a window this far behind another reads at step s what the other reads at step s + 1
+};
+
 // Operands of a row of tiles for WinogradArgs: 16 points per tile of 4x4 pixels, tiles two pixels apart.
 struct WinogradInput {
   const uint8_t* in;  // levels modulo 256, of four rows of pixels
@@ -186,6 +200,7 @@ struct KernelSet {
   const char* isa;
   void (*dot_u8)(const DotU8& args);
   void (*dot_s16)(const DotS16& args);
+  void (*depthwise)(const DepthwiseArgs& args);
   void (*winograd_input)(const WinogradInput& args);
   void (*winograd)(const WinogradArgs& args);
   void (*gemv)(const GemvArgs& args);

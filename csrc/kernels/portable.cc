@@ -19,6 +19,7 @@ namespace {
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
 #include "kernels/floats/body.h"
+#include "kernels/depthwise/portable.h"
 #include "kernels/winograd/portable.h"
 
 }  // namespace
@@ -28,6 +29,7 @@ const KernelSet& portable_kernels() {
       "portable",
       dot<uint8_t, int8_t>,
       dot<int16_t, int16_t>,
+      depthwise,
       winograd_input,
       winograd,
       gemv,

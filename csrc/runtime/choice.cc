@@ -11,6 +11,7 @@ const char* word_of(Family family) {
   switch (family) {
     case Family::DotU8: return "dot_u8s8";
     case Family::DotS16: return "dot_s16";
+    case Family::Depthwise: return "depthwise_u8s8";
     case Family::Winograd: return "winograd_u8s8";
     case Family::Gemv: return "gemv";
     case Family::Planes: return "planes";
@@ -32,6 +33,10 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
     case Family::Planes:
       if (is_real) return "input is f32";
       return is_planar(spec) ? "" : "a table has no bit planes";
+    case Family::Depthwise:
+      if (is_real) return "input is f32";
+      if (!is_depthwise(spec.window)) return "not depthwise";
+      return fits_bytes(spec) ? "" : "levels exceed a byte";
     case Family::Winograd:
       return is_real ? "input is f32" : winograd_obstacle(spec, std::strcmp(kernels.isa, "avx2") == 0);
     case Family::DotU8:
@@ -56,6 +61,7 @@ size_t step_count(Family family, const Window& window) {
   switch (family) {
     case Family::DotU8: return window.kernel_h * ((window.kernel_w * inputs + 3) / 4);
     case Family::DotS16: return window.kernel_h * ((window.kernel_w * inputs + 1) / 2);
+    case Family::Depthwise: return window.kernel_w * ((window.kernel_h + 3) / 4);
     case Family::Winograd: return 16 * ((window.group_inputs() + 3) / 4);
     case Family::Gemv: return (window.taps() * window.group_inputs() + 63) / 64;
     case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
@@ -118,6 +124,7 @@ std::unique_ptr<Layer> make(Family family, const LayerSpec& spec, const KernelSe
   switch (family) {
     case Family::DotU8: return make_dot_u8(spec, kernels);
     case Family::DotS16: return make_dot_s16(spec, kernels);
+    case Family::Depthwise: return make_depthwise(spec, kernels);
     case Family::Winograd: return make_winograd(spec, kernels);
     case Family::Gemv: return make_gemv(spec, kernels);
     case Family::Planes: return make_planes(spec, kernels);
@@ -137,18 +144,21 @@ const std::vector<KernelRow>& kernel_table() {
   static const std::vector<KernelRow> table = {
       {"dot_u8s8_portable", "u8 x s8 -> s32", Family::DotU8, "portable", 80, 0},
       {"dot_s16_portable", "s16 x s16 -> s32", Family::DotS16, "portable", 43, 0},
+      {"depthwise_u8s8_portable", "u8 x s8 -> s32", Family::Depthwise, "portable", 80, 0},
       {"winograd_u8s8_portable", "u8 x s8 -> s32", Family::Winograd, "portable", 80, 100},
       {"gemv_u8_packed_portable", "u8 x packed s8 -> s32", Family::Gemv, "portable", 1300, 0},
       {"planes_portable", "bits x bits -> s32", Family::Planes, "portable", 49, 30},
       {"f32_portable", "f32 x f32 -> f32", Family::Real, "portable", 6, 0},
       {"dot_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::DotU8, "avx2", 1.55, 0},
       {"dot_s16_maddwd_avx2", "s16 x s16 -> s32", Family::DotS16, "avx2", 1.45, 0},
+      {"depthwise_u8s8_maddwd_avx2", "u8 x s8 -> s32", Family::Depthwise, "avx2", 10, 0},
       {"winograd_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::Winograd, "avx2", 2.05, 140},
       {"gemv_u8_packed_maddubs_avx2", "u8 x packed s8 -> s32", Family::Gemv, "avx2", 35, 0},
       {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 9.5, 18},
       {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.1, 0},
       {"dot_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::DotU8, "avx512", 1.07, 0},
       {"dot_s16_vnni_avx512", "s16 x s16 -> s32", Family::DotS16, "avx512", 1.1, 0},
+      {"depthwise_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Depthwise, "avx512", 4, 0},
       {"winograd_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Winograd, "avx512", 1.1, 36},
       {"gemv_u8_packed_vnni_avx512", "u8 x packed s8 -> s32", Family::Gemv, "avx512", 18, 0},
       {"planes_popcnt_avx512", "bits x bits -> s32", Family::Planes, "avx512", 3.1, 5},

@@ -10,7 +10,7 @@
 
 namespace kompakt {
 
-enum class Family { DotU8, DotS16, Winograd, Gemv, Planes, Real };
+enum class Family { DotU8, DotS16, Depthwise, Winograd, Gemv, Planes, Real };
 
 // One kernel. Costs are clock cycles, measured on one core of an AMD EPYC (Zen 4); only their order matters.
 struct KernelRow {
@@ -35,7 +35,7 @@ struct Choice {
 };
 
 // Cheapest legal row of the level for a layer, packed and ready. `prefer` names a family (dot_u8s8, dot_s16,
-// winograd_u8s8, gemv, planes, f32) to take wherever it is legal, whatever it costs; empty for none.
+// depthwise_u8s8, winograd_u8s8, gemv, planes, f32) to take wherever it is legal, whatever it costs; empty for none.
 Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std::string& prefer);
 
 }  // namespace kompakt

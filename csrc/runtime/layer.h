@@ -71,6 +71,7 @@ std::unique_ptr<Layer> make_dot_u8(const LayerSpec& spec, const KernelSet& kerne
 std::unique_ptr<Layer> make_dot_s16(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_gemv(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_planes(const LayerSpec& spec, const KernelSet& kernels);
+std::unique_ptr<Layer> make_depthwise(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_winograd(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_real(const LayerSpec& spec, const KernelSet& kernels);
 
@@ -78,7 +79,9 @@ std::unique_ptr<Layer> make_real(const LayerSpec& spec, const KernelSet& kernels
 std::string winograd_obstacle(const LayerSpec& spec, bool has_narrow_sums);
 // Taps of vpmaddubsw sums that fit int16 for this layer's ranges; 0 where one sum of two products may not fit.
 size_t narrow_sums(const LayerSpec& spec);
-// What is added to levels of the input so that none is negative.
+// Whether every output channel reads one input channel of its own.
+bool is_depthwise(const Window& window);
+// What is added to input levels so that none is negative.
 int32_t byte_offset(const LayerSpec& spec);
 // Whether level + offset fits a byte for every level of the input.
 bool fits_bytes(const LayerSpec& spec);

@@ -56,10 +56,6 @@ class RealLayer final : public Layer {
   size_t weight_bytes() const override { return weights_.size() * sizeof(float); }
 
  private:
-  static bool is_depthwise(const Window& window) {
-    return window.groups > 1 && window.group_inputs() == 1 && window.group_outputs() == 1;
-  }
-
   static float value(const LayerSpec& spec, size_t channel, size_t at) {
     if (spec.weight.is_float) return spec.weight.values[channel * spec.per_channel() + at];
     return static_cast<float>(spec.level(channel, at));

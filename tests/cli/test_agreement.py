@@ -69,4 +69,4 @@ def test_the_self_test_reaches_every_kernel(isa: str) -> None:
 def test_the_self_test_uses_every_family() -> None:
     families = {row["kernel"].rsplit("_", 1)[0] for row in _native.kernel_table() if row["isa"] == "portable"}
     assert set(FAMILIES) == {"", *families}
-    assert len(programs()) == 5
+    assert len(programs()) == 6

@@ -171,5 +171,9 @@ def test_every_kernel_of_this_cpu_is_used_by_these_tests() -> None:
     used |= assert_equal_to_reference(linear, _inputs((4,), 2, 2.0))
     floats = layer_program(parts.float_weight(rng, (8, 4, 3, 3)), (4, 5, 5), None)
     used |= assert_equal_to_reference(floats, _inputs((4, 5, 5), 2, 2.0))
+    depthwise = parts.weight(rng, (4, 1, 3, 3), TWO_BIT)
+    used |= assert_equal_to_reference(
+        layer_program(depthwise, (4, 5, 5), Affine(2), groups=4), _inputs((4, 5, 5), 2, 2.0)
+    )
     levels = _native.isa_levels()
     assert used == {row["kernel"] for row in _native.kernel_table() if row["isa"] in levels}

@@ -13,7 +13,7 @@ from ..encoding import Affine, Encoding, Planes, Table
 from ..engine.agreement import Comparison
 
 # The engine's own choice, then each one wherever it is legal.
-FAMILIES = ("", "dot_u8s8", "dot_s16", "winograd_u8s8", "gemv", "planes", "f32")
+FAMILIES = ("", "dot_u8s8", "dot_s16", "depthwise_u8s8", "winograd_u8s8", "gemv", "planes", "f32")
 INPUTS = 3
 
 
@@ -53,6 +53,7 @@ def programs() -> dict[str, Program]:
         "2-bit levels, stride 1": _convolution(
             rng, Affine(2, False), _random_weight(rng, (37, 5, 3, 3), Affine(2, True)), stride_h=1
         ),
+        "depthwise": _convolution(rng, Affine(8, False), _random_weight(rng, (5, 1, 3, 3), Affine(8, True))),
         "8-bit weights and activations": _convolution(
             rng, Affine(8, False), _random_weight(rng, (37, 5, 3, 3), Affine(8, True))
         ),
@@ -76,11 +77,13 @@ def _convolution(
 ) -> Program:
     """Quantize, convolve with stride and padding, rectify, pool, and classify with weights of the same kind."""
     conv_input = "input" if encoding is None else "q"
-    features = (37 * (4 if stride_h == 1 else 2) * 5,)
+    outputs, groups = weight.shape[0], 5 // weight.shape[1]
+    attrs = {"weight": weight, "stride": (stride_h, 1), "padding": (1, 1), "groups": groups}
+    features = (outputs * (4 if stride_h == 1 else 2) * 5,)
     nodes = [
         *_quantize("q", "input", encoding, 1.5, 40.0),
-        Node("conv2d", "conv", (conv_input,), {"weight": weight, "stride": (stride_h, 1), "padding": (1, 1)}),
-        _affine(rng, "scale", "conv", 37, 1.0 if encoding is None else 2.0**-12),
+        Node("conv2d", "conv", (conv_input,), attrs),
+        _affine(rng, "scale", "conv", outputs, 1.0 if encoding is None else 2.0**-12),
         Node("clamp", "relu", ("scale",), {"lo": 0.0}),
         Node("max_pool", "pool", ("relu",), {"kernel": (2, 2)}),
         Node("flatten", "flat", ("pool",)),
