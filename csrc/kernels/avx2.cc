@@ -1,9 +1,6 @@
 // Kernels for AVX2.
 #include <immintrin.h>
 
-#include <type_traits>
-#include <utility>
-
 #include "kernels/kernels.h"
 #include "kernels/unroll.h"
 

@@ -5,9 +5,6 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
-#include <type_traits>
-#include <utility>
-
 #include "kernels/kernels.h"
 #include "kernels/unroll.h"
 

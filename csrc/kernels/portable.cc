@@ -1,9 +1,5 @@
 // Kernels for any CPU: plain loops, compiled for the architecture's base level.
-#include <type_traits>
-#include <utility>
-
 #include "kernels/kernels.h"
-#include "kernels/unroll.h"
 
 namespace kompakt {
 namespace {

@@ -13,7 +13,7 @@ template <int B>
 constexpr int table_count = B == 8 ? 0 : B == 3 ? 1 : 4 / B;
 
 template <int B>
-inline void load_tables(const int8_t* levels, __m256i* table) {
+KOMPAKT_INLINE inline void load_tables(const int8_t* levels, __m256i* table) {
   if constexpr (B == 8) return;
   const __m128i all = _mm_loadu_si128(reinterpret_cast<const __m128i*>(levels));
   const __m128i index = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -27,7 +27,7 @@ inline __m256i low_bits(__m256i v, int mask) { return _mm256_and_si256(v, _mm256
 
 // Levels of codes [32 half, 32 half + 32) of vector I of a chunk.
 template <int B, int I>
-inline __m256i expand(const uint8_t* chunk, size_t half, const __m256i* table) {
+KOMPAKT_INLINE inline __m256i expand(const uint8_t* chunk, size_t half, const __m256i* table) {
   const uint8_t* at = chunk + 32 * half;
   if constexpr (B == 8) {
     return load_256(at);
@@ -50,7 +50,7 @@ inline int32_t sum_lanes(__m256i v) {
 }
 
 template <Sums S>
-inline void add_products(__m256i& narrow, __m256i& sum, __m256i operand, __m256i level) {
+KOMPAKT_INLINE inline void add_products(__m256i& narrow, __m256i& sum, __m256i operand, __m256i level) {
   if constexpr (S == Sums::narrow) {
     add_narrow(narrow, _mm256_maddubs_epi16(operand, level));
   } else {
@@ -70,65 +70,76 @@ inline __m256i first_bytes(size_t count) {
   return load_256(window + 32 - (count < 32 ? count : 32));
 }
 
-// Two rows of a quad x P images.
+// Sums of two rows of a quad x P images, and the rows' tables. Plain arrays: g++ 12 keeps in memory what closures
+// capture.
+template <int B, int P>
+struct Pair {
+  using Sums = __m256i[P][2];
+  using Tables = __m256i[2][table_count<B> + 1];
+};
+
+// Adds half a vector, 32 operands, number I in a chunk, and those behind it, of which `count` operands are left.
+template <int B, int P, Sums S, int I>
+KOMPAKT_INLINE inline void add_halves(const uint8_t* w, const uint8_t* const (&x)[P], size_t at, size_t count,
+                                      typename Pair<B, P>::Tables& table, typename Pair<B, P>::Sums& narrow,
+                                      typename Pair<B, P>::Sums& sum) {
+  if constexpr (I < 2 * Packing<B>::vectors) {
+    if (count <= 32 * I) return;
+    __m256i level[2];
+    KOMPAKT_UNROLL
+    for (int r = 0; r < 2; ++r) level[r] = expand<B, I / 2>(w + r * Packing<B>::bytes, I % 2, table[r]);
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) {
+      __m256i operand = load_256(x[p] + at + 32 * I);
+      if (S == Sums::is_signed) operand = _mm256_xor_si256(operand, _mm256_set1_epi8(-128));
+      if (count < 32 * I + 32) operand = _mm256_and_si256(operand, first_bytes(count - 32 * I));
+      KOMPAKT_UNROLL
+      for (int r = 0; r < 2; ++r) add_products<S>(narrow[p][r], sum[p][r], operand, level[r]);
+    }
+    add_halves<B, P, S, I + 1>(w, x, at, count, table, narrow, sum);
+  }
+}
+
+template <int P>
+KOMPAKT_INLINE inline void widen(__m256i (&narrow)[P][2], __m256i (&sum)[P][2]) {
+  KOMPAKT_UNROLL
+  for (int i = 0; i < 2 * P; ++i) {
+    add_wide(sum[i / 2][i % 2], _mm256_madd_epi16(narrow[i / 2][i % 2], _mm256_set1_epi16(1)));
+    narrow[i / 2][i % 2] = _mm256_setzero_si256();
+  }
+}
+
 template <int B, int P, Sums S>
 void gemv_tile(const GemvArgs& a, size_t row, size_t image) {
-  using Pack = Packing<B>;
-  const uint8_t* w = quad_weights<B>(a, row / 4) + row % 4 * Pack::bytes;
+  constexpr size_t step = 64 * Packing<B>::vectors;
+  const uint8_t* w = quad_weights<B>(a, row / 4) + row % 4 * Packing<B>::bytes;
   const uint8_t* x[P];
-  __m256i table[2][table_count<B> + 1], narrow[P][2], sum[P][2];
+  typename Pair<B, P>::Tables table;
+  typename Pair<B, P>::Sums narrow, sum;
   KOMPAKT_UNROLL
-  for (size_t r = 0; r < 2; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
+  for (int r = 0; r < 2; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p) {
     x[p] = a.in + (image + p) * a.in_pitch;
     narrow[p][0] = narrow[p][1] = sum[p][0] = sum[p][1] = _mm256_setzero_si256();
   }
-  const auto add = [&](auto index, size_t half, size_t at, __m256i used) KOMPAKT_INLINE {
-    __m256i level[2];
-    KOMPAKT_UNROLL
-    for (int r = 0; r < 2; ++r) level[r] = expand<B, decltype(index)::value>(w + r * Pack::bytes, half, table[r]);
-    KOMPAKT_UNROLL
-    for (int p = 0; p < P; ++p) {
-      __m256i operand = load_256(x[p] + at);
-      if (S == Sums::is_signed) operand = _mm256_xor_si256(operand, _mm256_set1_epi8(-128));
-      operand = _mm256_and_si256(operand, used);
-      KOMPAKT_UNROLL
-      for (int r = 0; r < 2; ++r) add_products<S>(narrow[p][r], sum[p][r], operand, level[r]);
-    }
-  };
-  const auto widen = [&]() KOMPAKT_INLINE {
-    KOMPAKT_UNROLL
-    for (int i = 0; i < 2 * P; ++i) {
-      add_wide(sum[i / 2][i % 2], _mm256_madd_epi16(narrow[i / 2][i % 2], _mm256_set1_epi16(1)));
-      narrow[i / 2][i % 2] = _mm256_setzero_si256();
-    }
-  };
-  constexpr size_t step = 64 * Pack::vectors;
-  const size_t full = a.inputs / step, room = S == Sums::narrow ? a.flush / (2 * Pack::vectors) : full;
+  const size_t full = a.inputs / step, room = S == Sums::narrow ? a.flush / (2 * Packing<B>::vectors) : full;
   size_t at = 0;
   for (size_t done = 0; done < full;) {
     const size_t end = full - done < room ? full : done + room;
-    for (; done < end; ++done, w += 4 * Pack::bytes, at += step)
-      for_each_index<2 * Pack::vectors>([&](auto index) KOMPAKT_INLINE {
-        constexpr int i = decltype(index)::value;
-        add(Index<i / 2>{}, i % 2, at + 32 * i, _mm256_set1_epi8(-1));
-      });
-    if (S == Sums::narrow) widen();
+    for (; done < end; ++done, w += 4 * Packing<B>::bytes, at += step)
+      add_halves<B, P, S, 0>(w, x, at, step, table, narrow, sum);
+    if (S == Sums::narrow) widen(narrow, sum);
   }
-  for_each_index<2 * Pack::vectors>([&](auto index) KOMPAKT_INLINE {
-    constexpr int i = decltype(index)::value;
-    if (at + 32 * i < a.inputs) add(Index<i / 2>{}, i % 2, at + 32 * i, first_bytes(a.inputs - at - 32 * i));
-  });
-  if (S == Sums::narrow) widen();
+  add_halves<B, P, S, 0>(w, x, at, a.inputs - at, table, narrow, sum);
+  if (S == Sums::narrow) widen(narrow, sum);
   KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p)
-    KOMPAKT_UNROLL
-    for (size_t r = 0; r < 2; ++r) {
-      uint32_t total = static_cast<uint32_t>(a.bias[row + r]) + static_cast<uint32_t>(sum_lanes(sum[p][r]));
-      if (S == Sums::is_signed) total += 128u * static_cast<uint32_t>(a.sums[row + r]);
-      a.out[(image + p) * a.pitch + row + r] = static_cast<int32_t>(total);
-    }
+  for (int i = 0; i < 2 * P; ++i) {
+    const size_t r = row + i % 2;
+    uint32_t total = static_cast<uint32_t>(a.bias[r]) + static_cast<uint32_t>(sum_lanes(sum[i / 2][i % 2]));
+    if (S == Sums::is_signed) total += 128u * static_cast<uint32_t>(a.sums[r]);
+    a.out[(image + i / 2) * a.pitch + r] = static_cast<int32_t>(total);
+  }
 }
 
 template <int B, Sums S>

@@ -44,9 +44,8 @@ KOMPAKT_INLINE inline void load_tables(const int8_t* levels, const __m512i* patt
     table[0] = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(levels)));
   } else if constexpr (B != 8) {
     const __m512i all = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)));
-    for_each_index<table_count<B>>([&](auto i) KOMPAKT_INLINE {
-      table[i] = _mm512_permutexvar_epi8(patterns[i], all);
-    });
+    KOMPAKT_UNROLL
+    for (int i = 0; i < table_count<B>; ++i) table[i] = _mm512_permutexvar_epi8(patterns[i], all);
   }
 }
 
@@ -83,45 +82,66 @@ inline __m128i sum_lanes(__m512i v0, __m512i v1, __m512i v2, __m512i v3) {
   return _mm_add_epi32(_mm256_castsi256_si128(d), _mm256_extracti128_si256(d, 1));
 }
 
-// One quad of rows x P images.
+// Sums of one quad of rows x P images. Plain arrays and references: g++ 12 keeps in memory what closures capture.
+template <int B, int P>
+struct Quad {
+  static constexpr int chains = P == 1 ? 2 : 1;  // enough sums in flight to hide the latency
+  using Sums = __m512i[chains][P][4];
+  using Tables = __m512i[4][table_count<B> + 1];
+};
+
+// Adds vector I of a chunk and those behind it, of which `count` operands are left.
+template <int B, int P, int I>
+KOMPAKT_INLINE inline void add_vectors(const uint8_t* w, const uint8_t* const (&x)[P], size_t at, size_t count,
+                                       const __m512i* patterns, typename Quad<B, P>::Tables& table,
+                                       typename Quad<B, P>::Sums& sum) {
+  if constexpr (I < Packing<B>::vectors) {
+    if (count <= 64 * I) return;
+    const __mmask64 used = count >= 64 * I + 64 ? ~__mmask64{0} : ~__mmask64{0} >> (64 * I + 64 - count);
+    constexpr const int8_t* signed_bytes = nullptr;
+    __m512i operand[P];
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) operand[p] = _mm512_maskz_loadu_epi8(used, x[p] + at + 64 * I);
+    KOMPAKT_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      const __m512i level = expand<B, I>(w + r * Packing<B>::bytes, table[r], patterns);
+      KOMPAKT_UNROLL
+      for (int p = 0; p < P; ++p) accumulate(sum[I % Quad<B, P>::chains][p][r], operand[p], signed_bytes, level);
+    }
+    add_vectors<B, P, I + 1>(w, x, at, count, patterns, table, sum);
+  }
+}
+
 template <int B, int P>
 void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t quad, size_t image) {
-  using Pack = Packing<B>;
-  constexpr int chains = P == 1 ? 2 : 1;  // enough sums in flight to hide the latency
+  constexpr size_t step = 64 * Packing<B>::vectors;
   const uint8_t* w = quad_weights<B>(a, quad);
-  const uint8_t* x = a.in + image * a.in_pitch;
-  __m512i table[4][table_count<B> + 1], sum[chains][P][4];
-  for_each_index<4>([&](auto r) KOMPAKT_INLINE {
-    load_tables<B>(a.tables + (quad * 4 + r) * a.table_pitch, patterns, table[r]);
-    for_each_index<chains * P>([&](auto i) KOMPAKT_INLINE { sum[i / P][i % P][r] = _mm512_setzero_si512(); });
-  });
-  const auto add = [&](auto i, size_t at, __mmask64 used) KOMPAKT_INLINE {
-    __m512i operand[P];
-    for_each_index<P>([&](auto p) KOMPAKT_INLINE {
-      operand[p] = _mm512_maskz_loadu_epi8(used, x + p * a.in_pitch + at + 64 * i);
-    });
-    for_each_index<4>([&](auto r) KOMPAKT_INLINE {
-      const __m512i level = expand<B, i>(w + r * Pack::bytes, table[r], patterns);
-      for_each_index<P>([&](auto p) KOMPAKT_INLINE { accumulate(sum[i % chains][p][r], operand[p], a.tables, level); });
-    });
-  };
+  const uint8_t* x[P];
+  typename Quad<B, P>::Tables table;
+  typename Quad<B, P>::Sums sum;
+  KOMPAKT_UNROLL
+  for (int r = 0; r < 4; ++r) load_tables<B>(a.tables + (quad * 4 + r) * a.table_pitch, patterns, table[r]);
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    x[p] = a.in + (image + p) * a.in_pitch;
+    KOMPAKT_UNROLL
+    for (int i = 0; i < 4 * Quad<B, P>::chains; ++i) sum[i / 4][p][i % 4] = _mm512_setzero_si512();
+  }
   size_t at = 0;
-  for (; at + 64 * Pack::vectors <= a.inputs; at += 64 * Pack::vectors, w += 4 * Pack::bytes)
-    for_each_index<Pack::vectors>([&](auto i) KOMPAKT_INLINE { add(i, at, ~__mmask64{0}); });
-  for_each_index<Pack::vectors>([&](auto i) KOMPAKT_INLINE {
-    const size_t first = at + 64 * i;
-    if (first < a.inputs) add(i, at, ~__mmask64{0} >> (a.inputs - first >= 64 ? 0 : 64 - (a.inputs - first)));
-  });
+  for (; at + step <= a.inputs; at += step, w += 4 * Packing<B>::bytes)
+    add_vectors<B, P, 0>(w, x, at, step, patterns, table, sum);
+  add_vectors<B, P, 0>(w, x, at, a.inputs - at, patterns, table, sum);
   const __m128i bias = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.bias + quad * 4));
-  for_each_index<P>([&](auto p) KOMPAKT_INLINE {
-    if (chains == 2)
-      for_each_index<4>([&](auto r) KOMPAKT_INLINE {
-        sum[0][p][r] = _mm512_add_epi32(sum[0][p][r], sum[chains - 1][p][r]);
-      });
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    if (P == 1) {
+      KOMPAKT_UNROLL
+      for (int r = 0; r < 4; ++r) sum[0][p][r] = _mm512_add_epi32(sum[0][p][r], sum[Quad<B, P>::chains - 1][p][r]);
+    }
     const __m128i all = sum_lanes(sum[0][p][0], sum[0][p][1], sum[0][p][2], sum[0][p][3]);
     int32_t* out = a.out + (image + p) * a.pitch + quad * 4;
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_add_epi32(bias, all));
-  });
+  }
 }
 
 template <int B>

@@ -1,19 +1,5 @@
-// How codes of B bits lie in memory (GemvArgs), and loops whose index is known to the compiler.
+// How codes of B bits lie in memory (GemvArgs).
 #pragma once
-
-template <int I>
-using Index = std::integral_constant<int, I>;
-
-template <typename Body, int... I>
-KOMPAKT_INLINE inline void for_indices(const Body& body, std::integer_sequence<int, I...>) {
-  (body(Index<I>{}), ...);
-}
-
-// Calls body(Index<0>), ..., body(Index<N - 1>).
-template <int N, typename Body>
-KOMPAKT_INLINE inline void for_each_index(const Body& body) {
-  for_indices(body, std::make_integer_sequence<int, N>{});
-}
 
 template <int B>
 struct Packing {

@@ -1,26 +1,25 @@
 // Products with packed weights in plain loops: 64 codes of a row become levels, which serve all images.
 #pragma once
 
-// Code j of vector I of a chunk.
-template <int B, int I>
-inline int code_at(const uint8_t* chunk, int j) {
+// Code j of a vector of a chunk.
+template <int B>
+inline int code_at(const uint8_t* chunk, int vector, int j) {
   if constexpr (Packing<B>::is_string) {
     const int bit = j * B;
     const int pair = chunk[bit / 8] | (bit % 8 + B > 8 ? chunk[bit / 8 + 1] << 8 : 0);
     return pair >> bit % 8 & ((1 << B) - 1);
-  } else if constexpr (B == 3 && I < 6) {
-    return chunk[I / 2 * 64 + j] >> I % 2 * 3 & 7;
   } else if constexpr (B == 3) {
-    return chunk[(I - 6) * 64 + j] >> 6 | (chunk[128 + j] >> (I - 2) & 4);
+    if (vector < 6) return chunk[vector / 2 * 64 + j] >> vector % 2 * 3 & 7;
+    return chunk[(vector - 6) * 64 + j] >> 6 | (chunk[128 + j] >> (vector - 2) & 4);
   } else {
-    return chunk[j] >> I * B & ((1 << B) - 1);
+    return chunk[j] >> vector * B & ((1 << B) - 1);
   }
 }
 
-template <int B, int I>
-inline void expand(const uint8_t* chunk, const int8_t* table, int16_t* level) {
+template <int B>
+inline void expand(const uint8_t* chunk, int vector, const int8_t* table, int16_t* level) {
   for (int j = 0; j < 64; ++j)
-    level[j] = B == 8 ? static_cast<int8_t>(chunk[j]) : table[code_at<B, I>(chunk, j)];
+    level[j] = B == 8 ? static_cast<int8_t>(chunk[j]) : table[code_at<B>(chunk, vector, j)];
 }
 
 inline uint32_t products(const uint8_t* x, const int16_t* level, size_t n) {
@@ -31,21 +30,18 @@ inline uint32_t products(const uint8_t* x, const int16_t* level, size_t n) {
 
 template <int B>
 void gemv_row(const GemvArgs& a, size_t row) {
-  using Pack = Packing<B>;
-  const uint8_t* chunk = quad_weights<B>(a, row / 4) + row % 4 * Pack::bytes;
+  const uint8_t* chunk = quad_weights<B>(a, row / 4) + row % 4 * Packing<B>::bytes;
   for (size_t p = 0; p < a.images; ++p) a.out[p * a.pitch + row] = a.bias[row];
-  for (size_t first = 0; first < a.inputs; first += 64 * Pack::vectors, chunk += 4 * Pack::bytes) {
-    for_each_index<Pack::vectors>([&](auto index) {
-      const size_t at = first + 64 * decltype(index)::value;
-      if (at >= a.inputs) return;
-      int16_t level[64];
-      expand<B, decltype(index)::value>(chunk, a.tables + row * a.table_pitch, level);
-      const size_t n = a.inputs - at < 64 ? a.inputs - at : 64;
-      for (size_t p = 0; p < a.images; ++p) {
-        int32_t& out = a.out[p * a.pitch + row];
-        out = static_cast<int32_t>(static_cast<uint32_t>(out) + products(a.in + p * a.in_pitch + at, level, n));
-      }
-    });
+  for (size_t at = 0; at < a.inputs; at += 64) {
+    const int vector = static_cast<int>(at / 64 % Packing<B>::vectors);
+    if (at > 0 && vector == 0) chunk += 4 * Packing<B>::bytes;
+    int16_t level[64];
+    expand<B>(chunk, vector, a.tables + row * a.table_pitch, level);
+    const size_t n = a.inputs - at < 64 ? a.inputs - at : 64;
+    for (size_t p = 0; p < a.images; ++p) {
+      int32_t& out = a.out[p * a.pitch + row];
+      out = static_cast<int32_t>(static_cast<uint32_t>(out) + products(a.in + p * a.in_pitch + at, level, n));
+    }
   }
 }
 
