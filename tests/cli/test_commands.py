@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -185,3 +186,20 @@ def test_help_has_a_worked_example(kompakt: Command, name: str) -> None:
 
 def load(path: Path) -> kompakt.Engine:
     return kompakt.load(path)
+
+
+def test_sensitivity_ranks_layers_and_draws_them(kompakt: Command, net: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "layers.svg"
+    arguments = ("--data", "digits", "--bits", "2,8", "--samples", "64", "--mean-bits", "5", "--picture", picture)
+    outcome = kompakt("sensitivity", f"{net}:build", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    layers = outcome.json["layers"]
+    assert [row["loss"]["2"] for row in layers] == sorted((row["loss"]["2"] for row in layers), reverse=True)
+    assert all(row["chosen"] in (2, 8) for row in layers)
+    assert outcome.json["mean_bits"] <= 5
+    assert outcome.json["block"].count("[[stage.override]]") == len(layers)
+    drawing = ElementTree.fromstring(picture.read_text())
+    assert len(drawing.findall(".//{*}circle")) == 2 * len(layers)
+    text = kompakt("sensitivity", f"{net}:build", *arguments)
+    assert all(row["layer"] in text.out for row in layers)
+    assert "weight_bits = " in text.out

@@ -131,6 +131,7 @@ def test_entropy_cuts_far_outliers_and_keeps_even_data():
     body = torch.randn(1, 50_000, generator=torch.Generator().manual_seed(0))
     with_outlier = torch.cat([body, torch.tensor([[100.0]])], 1)
     assert float(steps.entropy_step(with_outlier, -127, 127)) * 127 < 20
+    assert float(steps.entropy_step(body.clamp_min(0), 0, 255)) * 255 > 3  # half of them zero
     even = torch.linspace(0, 1, 50_000)[None]
     assert float(steps.entropy_step(even, 0, 255)) * 255 > 0.95
 

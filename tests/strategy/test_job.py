@@ -49,11 +49,16 @@ def test_engine_equals_reference_and_simulation(small: kp.Compressed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("macs", "available", "images"),
-    [(40_000_000, 10_000, 10_000), (2 * 10**9, 10_000, 256), (10**9, 10_000, 500), (10**9, 100, 100), (0, 7, 7)],
-)
-def test_the_float64_simulation_takes_what_its_cost_allows(macs: int, available: int, images: int) -> None:
-    assert exact_images(macs, available) == images
+    ("macs", "available", "is_trained", "images"),
+    [
+        (40_000_000, 10_000, True, 10_000), (2 * 10**9, 10_000, True, 256), (10**9, 10_000, True, 500),
+        (10**9, 100, True, 100), (0, 7, True, 7), (10**8, 10_000, False, 500),
+    ],
+)  # fmt: skip
+def test_the_float64_simulation_takes_what_its_cost_allows(
+    macs: int, available: int, is_trained: bool, images: int
+) -> None:
+    assert exact_images(macs, available, is_trained) == images
 
 
 def test_sections_account_for_every_byte(small: kp.Compressed) -> None:

@@ -21,6 +21,7 @@ from .plan import plan
 from .report import report
 from .results import results
 from .run import run
+from .sensitivity import sensitivity
 from .verify import verify
 from .versions import library_version
 
@@ -66,6 +67,7 @@ for _command in (
     evaluate,
     verify,
     run,
+    sensitivity,
     bench,
     report,
     results,

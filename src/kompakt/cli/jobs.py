@@ -12,7 +12,7 @@ from .._core.errors import RecipeError
 if TYPE_CHECKING:
     from ..strategy import Recipe
 
-DEFAULT_RECIPE = "w8a8-lsq"  # fewer bits are asked for, never assumed
+DEFAULT_RECIPE = "int8"  # no training, and fewer bits are asked for, never assumed
 FILES = ("recipe.toml", "metrics.jsonl", "checkpoint.pt", "model.kpt", "report.html", "env.json", "result.json")
 
 

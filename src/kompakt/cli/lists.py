@@ -27,7 +27,8 @@ def methods(as_json: bool) -> None:
         {
             "method": name, "bits": list(parts.bits), "grid": parts.grid, "rule": parts.rule,
             "surrogate": parts.surrogate,
-            "grain": parts.grain, "needs_positive": parts.needs_positive, "claims": sorted(parts.claims),
+            "grain": parts.grain, "needs_positive": parts.needs_positive, "weights_only": parts.weights_only,
+            "claims": sorted(parts.claims),
         }
         for name, parts in METHODS.items()
     ]  # fmt: skip
@@ -40,7 +41,7 @@ def methods(as_json: bool) -> None:
 
 def _method_row(row: dict[str, Any]) -> tuple[str, ...]:
     bits = row["bits"]
-    signs = "after a ReLU" if row["needs_positive"] else "any"
+    signs = "none" if row["weights_only"] else "after a ReLU" if row["needs_positive"] else "any"
     return (
         row["method"], f"{bits[0]}-{bits[-1]}", row["grid"], row["rule"], row["surrogate"], row["grain"], signs,
         ", ".join(row["claims"]),

@@ -27,6 +27,7 @@ def entropy_limit(magnitude: Tensor, levels: int) -> Tensor:
         return top
     groups = max(levels, 128)
     counts = torch.histc(magnitude, BINS, 0.0, float(top)).double()
+    counts[0] = counts[1]  # zeros are exact at every limit; after a ReLU they would outweigh all else
     ends = torch.arange(groups, BINS + 1, STRIDE)
     divergences = torch.stack([_divergence(counts, int(end), groups) for end in ends])
     return top * (float(ends[int(torch.argmin(divergences))]) / BINS)

@@ -3,5 +3,6 @@
 from .page import render as render
 from .page import summary_table as summary_table
 from .page import write as write
+from .sensitivity import sensitivity_picture as sensitivity_picture
 
-__all__ = ["render", "summary_table", "write"]
+__all__ = ["render", "sensitivity_picture", "summary_table", "write"]

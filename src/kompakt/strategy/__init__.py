@@ -10,4 +10,5 @@ from .job import prepare as prepare
 from .recipe import Recipe as Recipe
 from .recipe import builtin_recipes as builtin_recipes
 from .recipe import load_recipe as load_recipe
+from .sensitivity import measure_sensitivity as measure_sensitivity
 from .survey import survey as survey

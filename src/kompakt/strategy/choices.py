@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from ..quant.attach import Choice, LayerChoice
 from .recipe import QuantizeStage, matching
 
 
-def layer_choices(stage: QuantizeStage, layers: list[str]) -> dict[str, LayerChoice]:
+def layer_choices(
+    stage: QuantizeStage, layers: list[str], mixed: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, LayerChoice]:
     """Choice of every layer (names in network order): the stage's methods, `first_last` at both ends, then overrides.
 
-    Weight-only stages (`activation_bits = "float"`) leave the activations of the end layers in float, too.
+    `mixed`: weight bits by layer, where the stage leaves them to the layer's sensitivity. Weight-only stages
+    (`activation_bits = "float"`) leave the activations of the end layers in float, too.
     """
     activation = _choice(stage.method_of_activations, stage.activation_bits)
-    inner = LayerChoice(_choice(stage.method, stage.weight_bits), activation)
     end = _choice(stage.edge_method, stage.first_last)
-    ends = LayerChoice(end, end if activation else None)
-    choices = {name: ends if i in (0, len(layers) - 1) else inner for i, name in enumerate(layers)}
+    choices = {name: LayerChoice(end, end if activation else None) for name in layers}
+    for name in inner_layers(layers):
+        bits = mixed[name] if stage.weight_bits == "mixed" else stage.weight_bits
+        choices[name] = LayerChoice(_choice(stage.method, bits), activation)
     for override in stage.override:
         for name in matching(override.layers, layers):
             choices[name] = LayerChoice(
@@ -25,6 +31,11 @@ def layer_choices(stage: QuantizeStage, layers: list[str]) -> dict[str, LayerCho
                 _overridden(choices[name].activation, override.method, override.activation_bits, stage),
             )
     return choices
+
+
+def inner_layers(layers: list[str]) -> list[str]:
+    """All but the first and the last layer."""
+    return layers[1:-1]
 
 
 def residual_choice(stage: QuantizeStage) -> Choice | None:

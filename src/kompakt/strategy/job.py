@@ -19,15 +19,17 @@ from ..deploy import lower
 from ..engine import Engine
 from ..engine import load as load_engine
 from ..graph import Graph, equalize, fold_batch_norm, trace
+from ..quant import method
 from ..quant.attach import attach, calibrate, quantizers
 from ..quant.correct import correct
 from ..report import summary_table
 from ..report import write as write_report
-from .choices import layer_choices, residual_choice
+from .choices import inner_layers, layer_choices, residual_choice
 from .describe import describe
 from .environment import artifact_metadata
 from .recipe import Recipe, load_recipe
 from .runfolder import save_run
+from .sensitivity import mixed_bits, sensitivity
 
 
 @dataclass
@@ -86,17 +88,24 @@ def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration
     stage, batch = recipe.stage[0], example if calibration is None else calibration
     original = trace(model, example)
     base = equalize(fold_batch_norm(original)) if stage.equalize else original
-    graph = quantized_graph(base, recipe)
+    graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
     if stage.rounding != "nearest" or stage.bias_correction:
         correct(graph, base, batch, stage.rounding, stage.bias_correction)
     return Job(recipe, graph, original)
 
 
-def quantized_graph(original: Graph, recipe: Recipe) -> Graph:
-    """The graph with slots, not yet calibrated, as the recipe wants. Raises: RecipeError if it changes no layer."""
-    stage = recipe.stage[0]
-    choices = layer_choices(stage, [str(node.target) for node in original.layers()])
+def quantized_graph(original: Graph, recipe: Recipe, batch: Tensor) -> Graph:
+    """The graph with slots, not yet calibrated, as the recipe wants; `batch` measures layers for mixed precision.
+
+    Raises: RecipeError if it changes no layer.
+    """
+    stage, layers = recipe.stage[0], [str(node.target) for node in original.layers()]
+    mixed: dict[str, int] = {}
+    if stage.weight_bits == "mixed":
+        measured = sensitivity(original, inner_layers(layers), stage.method, method(stage.method).bits, batch)
+        mixed = mixed_bits(measured, stage.mean_bits)
+    choices = layer_choices(stage, layers, mixed)
     if not any(choice.weight or choice.activation for choice in choices.values()):
         raise RecipeError(f"recipe {recipe.name!r} changes no layer; layers: {', '.join(choices) or 'none'}")
     return attach(original, choices, residual_choice(stage))

@@ -75,6 +75,9 @@ class QuantizeStage(Strict):
     `activation_method`: of activations, where it is not `method`. `first_last` bits of the first and the last layer and
     `residual_bits` of values that shortcuts and pools read, both by `edge_method`. "float" leaves that part in float32.
 
+    `weight_bits = "mixed"`: each layer gets the bits that lose least by its measured sensitivity, on average
+    `mean_bits` per weight; both ends keep theirs.
+
     Without training: `equalize` shares ranges between neighbouring layers before, `rounding` ("nearest" or "gptq") and
     `bias_correction` fit the quantized layers to the float ones on the calibration images.
     """
@@ -82,7 +85,8 @@ class QuantizeStage(Strict):
     kind: Literal["quantize"]
     method: str
     activation_method: str | None = None
-    weight_bits: Bits = 2
+    weight_bits: Bits | Literal["mixed"] = 2
+    mean_bits: float = Field(default=4.0, ge=1, le=8)
     activation_bits: Bits = 2
     edge_method: str = "lsq"
     first_last: FloatOr8 = 8
@@ -99,7 +103,8 @@ class QuantizeStage(Strict):
 
     @model_validator(mode="after")
     def _is_possible(self) -> QuantizeStage:
-        _check_bits(self.method, weight_bits=self.weight_bits)
+        if self.weight_bits != "mixed":
+            _check_bits(self.method, weight_bits=self.weight_bits)
         _check_bits(self.method_of_activations, activation_bits=self.activation_bits)
         _check_bits(self.edge_method, first_last=self.first_last, residual_bits=self.residual_bits)
         if self.activation_bits != "float" and method(self.method_of_activations).weights_only:
@@ -108,7 +113,7 @@ class QuantizeStage(Strict):
 
 
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
-ADDED_LATER = {"activation_method", "edge_method", "equalize", "rounding", "bias_correction"}
+ADDED_LATER = {"activation_method", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction"}
 
 
 class Train(Strict):
