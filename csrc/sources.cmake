@@ -30,6 +30,14 @@ set(KOMPAKT_AMX_SOURCES
   csrc/kernels/amx.cc
 )
 
+# The same for 64-bit Arm.
+set(KOMPAKT_NEON_SOURCES
+  csrc/kernels/neon.cc
+)
+set(KOMPAKT_DOTPROD_SOURCES
+  csrc/kernels/dotprod.cc
+)
+
 # Permission for AMX tiles; or, for tests on any x86-64 Linux CPU, tile instructions emulated where they trap.
 set(KOMPAKT_TILE_SOURCES
   csrc/runtime/tiles.cc

@@ -222,5 +222,7 @@ const KernelSet& portable_kernels();
 const KernelSet& avx2_kernels();    // x86-64 only
 const KernelSet& avx512_kernels();  // x86-64 only
 const KernelSet& amx_kernels();     // x86-64 only
+const KernelSet& neon_kernels();     // 64-bit Arm only
+const KernelSet& dotprod_kernels();  // 64-bit Arm only
 
 }  // namespace kompakt

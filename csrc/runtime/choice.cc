@@ -165,6 +165,12 @@ const std::vector<KernelRow>& kernel_table() {
       {"f32_avx512", "f32 x f32 -> f32", Family::Real, "avx512", 1.1, 0},
       // Not measured on Zen 4, which has no tiles: convolutions at 1150 to 1910 GMAC/s and 3.5 GHz, the lower half.
       {"dot_u8s8_tiles_amx", "u8 x s8 -> s32", Family::DotU8, "amx", 0.16, 0},
+      // Not measured: counts of vector instructions, two per cycle.
+      {"dot_u8s8_smlal_neon", "u8 x s8 -> s32", Family::DotU8, "neon", 7, 0},
+      {"dot_s16_smlal_neon", "s16 x s16 -> s32", Family::DotS16, "neon", 4.5, 0},
+      {"planes_cnt_neon", "bits x bits -> s32", Family::Planes, "neon", 12, 20},
+      {"f32_neon", "f32 x f32 -> f32", Family::Real, "neon", 4.5, 0},
+      {"dot_u8s8_sdot_dotprod", "u8 x s8 -> s32", Family::DotU8, "dotprod", 2.5, 0},
   };
   return table;
 }

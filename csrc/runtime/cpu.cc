@@ -3,6 +3,9 @@
 #if defined(__x86_64__)
 #include "runtime/cpuid.h"
 #include "runtime/tiles.h"
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace kompakt {
@@ -26,25 +29,20 @@ struct Level {
 
 bool always() { return true; }
 
-std::vector<std::string> joined(std::vector<std::string> some, const std::vector<std::string>& more) {
-  some.insert(some.end(), more.begin(), more.end());
-  return some;
-}
-
-// Slowest first.
+// Slowest first; each needs what those before it need, too.
 const std::vector<Level>& levels() {
-#if defined(__x86_64__)
-  const std::vector<std::string> avx2_features = {"avx2", "popcnt", "bmi2"};
-  const std::vector<std::string> avx512_features =
-      joined(avx2_features, {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vnni", "avx512bitalg",
-                             "avx512vpopcntdq"});
-#endif
   static const std::vector<Level> list = {
       {"portable", portable_kernels, {}, always},
 #if defined(__x86_64__)
-      {"avx2", avx2_kernels, avx2_features, always},
-      {"avx512", avx512_kernels, avx512_features, always},
-      {"amx", amx_kernels, joined(avx512_features, {"amx_tile", "amx_int8"}), may_use_tiles},
+      {"avx2", avx2_kernels, {"avx2", "popcnt", "bmi2"}, always},
+      {"avx512",
+       avx512_kernels,
+       {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx512vnni", "avx512bitalg", "avx512vpopcntdq"},
+       always},
+      {"amx", amx_kernels, {"amx_tile", "amx_int8"}, may_use_tiles},
+#elif defined(__aarch64__)
+      {"neon", neon_kernels, {"asimd"}, always},
+      {"dotprod", dotprod_kernels, {"asimddp"}, always},
 #endif
   };
   return list;
@@ -54,10 +52,6 @@ std::string in_words(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
-}
-
-bool is_usable(const Level& level, const std::vector<std::pair<std::string, bool>>& features) {
-  return all_of(features, level.needs) && level.is_permitted();
 }
 
 }  // namespace
@@ -85,6 +79,11 @@ std::vector<std::pair<std::string, bool>> cpu_features() {
       {"amx_tile", tiles.tile},
       {"amx_int8", tiles.int8},
   };
+#elif defined(__aarch64__) && defined(__linux__)
+  const unsigned long capabilities = getauxval(AT_HWCAP);
+  return {{"asimd", (capabilities & HWCAP_ASIMD) != 0}, {"asimddp", (capabilities & HWCAP_ASIMDDP) != 0}};
+#elif defined(__aarch64__)
+  return {{"asimd", true}};  // part of every 64-bit Arm CPU; the rest is known on Linux only
 #else
   return {};
 #endif
@@ -93,8 +92,10 @@ std::vector<std::pair<std::string, bool>> cpu_features() {
 std::vector<std::string> isa_levels() {
   const auto features = cpu_features();
   std::vector<std::string> names;
-  for (const Level& level : levels())
-    if (is_usable(level, features)) names.push_back(level.name);
+  for (const Level& level : levels()) {
+    if (!all_of(features, level.needs) || !level.is_permitted()) break;
+    names.push_back(level.name);
+  }
   return names;
 }
 

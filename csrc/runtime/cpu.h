@@ -15,7 +15,8 @@ struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Name and presence of every feature that a level needs, from CPUID and XGETBV.
+// Name and presence of every feature that a level needs, from CPUID and XGETBV, or from the
+// operating system on Arm.
 std::vector<std::pair<std::string, bool>> cpu_features();
 
 // Levels this CPU can run, slowest first; "portable" is always there.

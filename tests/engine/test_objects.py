@@ -27,7 +27,7 @@ def _disassembled(path: Path) -> str:
     return subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(path)], capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("level", ["portable", "avx2", "avx512", "amx"])
+@pytest.mark.parametrize("level", ["portable", "avx2", "avx512", "amx", "neon", "dotprod"])
 def test_a_level_exports_one_symbol(objects: dict[str, Path], level: str) -> None:
     if level not in objects:
         pytest.skip("not built for this architecture")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def cpu_flags() -> frozenset[str]:
     """Feature words of the first CPU as Linux lists them; empty elsewhere."""
-    return frozenset(_cpuinfo("flags").split())
+    return frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())
 
 
 def cpu_name() -> str:

@@ -54,7 +54,8 @@ def cli() -> None:
                    2    wrong command line, recipe or input
                    130  interrupted
     Environment:   KOMPAKT_DATA   folder with data/ and models/ (default: ../shared)
-                   KOMPAKT_ISA    portable, avx2, avx512 or amx: force a level of the engine
+                   KOMPAKT_ISA    force a level of the engine: portable, avx2, avx512, amx;
+                                   on Arm portable, neon, dotprod
                    KOMPAKT_DEBUG  1: show tracebacks
     """
 

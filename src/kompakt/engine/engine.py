@@ -26,7 +26,8 @@ class Engine:
         data: the bytes of a `model.kpt`.
         threads: threads that share one call, >= 1.
     Raises: ArtifactError if the file is not legal; InputError for wrong `threads`, or if the environment variable
-        KOMPAKT_ISA (`portable`, `avx2`, `avx512`, `amx`) names a level that is unknown or that this CPU lacks.
+        KOMPAKT_ISA (`portable`; on x86-64 `avx2`, `avx512`, `amx`; on Arm `neon`, `dotprod`) names a level that is
+        unknown or that this CPU lacks.
     """
 
     def __init__(self, data: bytes, threads: int = 1) -> None:
@@ -52,7 +53,7 @@ class Engine:
 
     @property
     def isa(self) -> str:
-        """Instruction set level in use: `portable`, `avx2`, `avx512` or `amx`."""
+        """Instruction set level in use: `portable`; `avx2`, `avx512` or `amx` on x86-64; `neon` or `dotprod` on Arm."""
         return self._native.isa
 
     @property
