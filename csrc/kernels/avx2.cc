@@ -40,7 +40,7 @@ const KernelSet& avx2_kernels() {
       plane_sums,
       real,
       real_depthwise,
-      {quantize, encode, threshold, affine_acc, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
+      {quantize, encode, threshold, affine_acc, rescale_vector, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
        clamp, map, pack, has_nan, max_codes, sum_codes},
       {unary, layer_norm, softmax},
   };

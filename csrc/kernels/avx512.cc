@@ -44,9 +44,10 @@ const KernelSet& avx512_kernels() {
       plane_sums,
       real,
       real_depthwise,
-      {quantize, encode, threshold_vector, affine_acc, affine_real, add, add_codes, decode, add_affine_codes,
-       decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes},
+      {quantize, encode, threshold_vector, affine_acc, rescale_vector, affine_real, add, add_codes, decode,
+       add_affine_codes, decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes},
       {unary, layer_norm, softmax},
+      {1, 24},
   };
   return kernels;
 }

@@ -150,6 +150,26 @@ struct ThresholdArgs {
   size_t pitch;
 };
 
+// What `rescale` adds: nothing; floats; codes as float((code ^ sign) - sign) * scale; or values[code], codes below 16.
+enum class Residual { None, Real, Affine, Table };
+
+struct RescaleArgs {
+  const int32_t* x;  // (pixels, pitch)
+  size_t pixels, pitch, lanes;
+  const float* m;
+  const float* b;
+  Residual residual;
+  const uint8_t* map;  // of the residual: floats or codes, (pixels, map_pitch) elements; readable up to `lanes`
+  size_t map_pitch;
+  int32_t sign;
+  float scale;
+  const float* values;
+  float clamp_lo, clamp_hi;
+  float inv_step, lo, hi;  // as in `quantize`
+  uint8_t mask;
+  uint8_t* code;  // (pixels, pitch)
+};
+
 // Elementwise operations on row buffers. `n` counts elements; (pixels, pitch) buffers hold `lanes` used channels,
 // a multiple of 16.
 struct RowOps {
@@ -161,6 +181,8 @@ struct RowOps {
                     uint8_t* index);
   void (*affine_acc)(const int32_t* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b,
                      float* y);
+  // quantize(clamp((x * m + b) + residual)), in this order.
+  void (*rescale)(const RescaleArgs& args);
   void (*affine_real)(float* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b);
   void (*add)(float* x, size_t n, const float* y);
   // x += values[code], for codes below 2^bits; `values` has 256 entries.

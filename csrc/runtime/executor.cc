@@ -22,16 +22,28 @@ struct Run {
   Maps maps;
 };
 
+// Where a tile's codes are made: in their map, if the stage stores no others and the tile's rows lie there as in a
+// buffer, else in the buffer.
+uint8_t* codes_of(const Run& run, const Stage& stage, size_t first_pixel, size_t channels, const RowBuffers& buffers) {
+  if (stage.steps.empty() || stage.steps.back().kind != Step::Kind::StoreCode) return buffers.code.data();
+  const bool is_only = std::count_if(stage.steps.begin(), stage.steps.end(), [](const Step& step) {
+    return step.kind == Step::Kind::StoreCode;
+  }) == 1;
+  if (!is_only || channels != stage.channels || channels != stage.pitch) return buffers.code.data();
+  return run.maps.at(stage.steps.back().map) + first_pixel * channels;
+}
+
 void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& buffers) {
   const Block& first = stage.blocks[tile.first_block];
   const Block& last = stage.blocks[tile.first_block + tile.blocks - 1];
+  const size_t channels = last.channel + last.lanes - first.channel;
   const Row row{reinterpret_cast<int32_t*>(buffers.acc.data()),
                 reinterpret_cast<float*>(buffers.real.data()),
-                buffers.code.data(),
+                codes_of(run, stage, tile.first_pixel, channels, buffers),
                 tile.first_pixel,
                 tile.pixels,
                 first.channel,
-                last.channel + last.lanes - first.channel,
+                channels,
                 stage.pitch};
   if (stage.head == Head::Layer) {
     const bool has_frame = stage.layer->frame_bytes(1) > 0;

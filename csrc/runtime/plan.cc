@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "runtime/rescale.h"
 
 namespace kompakt {
 namespace {
@@ -49,14 +50,15 @@ void set_tiling(Stage& stage, size_t images) {
       stage.blocks.push_back({c, std::min(kLanes, shape.channels - c)});
   }
   const size_t together = stage.layer != nullptr && stage.pixels == 1 ? images : 1;  // share a pass over the weights
-  const size_t wanted = stage.layer == nullptr ? 1 : std::max(stage.layer->preferred_pixels(), together);
+  const size_t preferred = stage.layer == nullptr ? 1 : stage.layer->preferred_pixels();
+  const size_t wanted = std::max(std::min(preferred, stage.pixels * images), together);
   const size_t elements = wanted <= together ? kTileElements : kWideTileElements;
   stage.tile_blocks = std::min({stage.blocks.size(), kMaxTileBlocks, elements / (wanted * kLanes)});
   stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
   const bool is_per_channel = std::any_of(stage.steps.begin(), stage.steps.end(),
                                           [](const Step& step) { return step.is_per_channel(); });
   if (stage.layer == nullptr && !is_per_channel && shape.channels < kLanes) stage.pitch = shape.channels;
-  stage.tile_pixels = std::clamp<size_t>(elements / stage.pitch, 1, kTilePixels);
+  stage.tile_pixels = std::clamp<size_t>(std::max(kTileElements / stage.pitch, wanted), 1, kTilePixels);
   if (stage.layer != nullptr && stage.layer->tile_rows() > 0) set_row_tiling(stage, shape.width);
 }
 
@@ -152,6 +154,7 @@ Plan make_plan(const Program& program, const Layers& layers, const PlanOptions& 
   plan.images = options.images;
   plan.stages = make_stages(program, layers, options.is_fused);
   for (Stage& stage : plan.stages) {
+    merge_rescales(stage.steps);
     set_tiling(stage, plan.images);
     plan.row_elements = std::max(plan.row_elements, stage.tile_pixels * stage.pitch);
     if (stage.layer != nullptr)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/rescale.h"
+
 namespace kompakt {
 namespace {
 
@@ -18,7 +20,7 @@ template <typename T>
 void store(const T* buffer, uint8_t* map, const Row& row, size_t map_channels) {
   T* to = reinterpret_cast<T*>(map);
   for_runs(row, map_channels, [&](size_t at, size_t in_map, size_t n) {
-    std::memcpy(to + in_map, buffer + at, n * sizeof(T));
+    if (to + in_map != buffer + at) std::memcpy(to + in_map, buffer + at, n * sizeof(T));
   });
 }
 
@@ -95,6 +97,7 @@ void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, cons
                 step.values.data() + (row.first_pixel + p) % pixels * step.map_channels + row.first_channel);
       return;
     }
+    case Step::Kind::Rescale: return run_rescale(step, kernels, maps, row);
     case Step::Kind::StoreAcc: return store(row.acc, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreReal: return store(row.real, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreCode: return store(row.code, maps.at(step.map), row, step.map_channels);

@@ -34,7 +34,7 @@ struct Maps {
 struct Step {
   enum class Kind {
     AffineAcc, AffineReal, AddReal, AddCode, AddAffineCode, Clamp, Quantize, Encode, Threshold, MapCodes, Decode,
-    DecodeAffine, Unary, AddConstant, StoreAcc, StoreReal, StoreCode
+    DecodeAffine, Unary, AddConstant, Rescale, StoreAcc, StoreReal, StoreCode
   };
 
   Kind kind;
@@ -42,6 +42,8 @@ struct Step {
   size_t map_channels = 0;  // channels of that map
   int bits = 8;             // of the codes read or made
   float inv_step = 0, lo = 0, hi = 0;
+  float clamp_lo = 0, clamp_hi = 0;    // Rescale
+  Residual residual = Residual::None;  // Rescale: what it adds; Add*: how it could
   int32_t sign = 0;  // *AffineCode, DecodeAffine: sign bit of signed codes
   float scale = 0;   // of those
   Unary function = Unary::Gelu;
@@ -52,8 +54,12 @@ struct Step {
   std::vector<int32_t> thresholds{};     // (count, pitch) up to 4 bits, (C, count) above; already flipped
   std::array<uint8_t, 256> codes{};    // MapCodes
 
-  bool reads_map() const { return kind == Kind::AddReal || kind == Kind::AddCode || kind == Kind::AddAffineCode; }
-  bool is_per_channel() const { return kind == Kind::AffineAcc || kind == Kind::AffineReal || kind == Kind::Threshold; }
+  bool reads_map() const {
+    return kind == Kind::AddReal || kind == Kind::AddCode || kind == Kind::AddAffineCode || residual != Residual::None;
+  }
+  bool is_per_channel() const {
+    return kind == Kind::AffineAcc || kind == Kind::AffineReal || kind == Kind::Threshold || kind == Kind::Rescale;
+  }
 };
 
 // Steps of an elementwise node whose input is `input`; `add` has its own functions.

@@ -144,6 +144,7 @@ std::vector<Step> make_steps(const Node& node, const ValueType& input) {
 
 Step make_add(int map, const ValueType& type) {
   Step step{Step::Kind::AddReal};
+  step.residual = Residual::Real;
   step.map = map;
   step.map_channels = type.shape[0];
   return step;
@@ -151,6 +152,10 @@ Step make_add(int map, const ValueType& type) {
 
 Step make_add_codes(int map, const ValueType& type, float scale) {
   Step step = make_decoding(Step::Kind::AddAffineCode, Step::Kind::AddCode, type.encoding, scale);
+  if (type.encoding.kind == Encoding::Kind::Affine)
+    step.residual = Residual::Affine;
+  else if (type.encoding.bits <= 4)
+    step.residual = Residual::Table;
   step.map = map;
   step.map_channels = type.shape[0];
   return step;

@@ -48,3 +48,48 @@ void pack(const uint8_t* code, size_t n, int plane, uint8_t* out) {
   }
   pack_tail(code + i, n - i, plane, out + i / 8);
 }
+
+template <Residual R>
+inline __m256 residual_8(const RescaleArgs& a, size_t at, const __m256 (&table)[2]) {
+  if (R == Residual::Real) return _mm256_loadu_ps(reinterpret_cast<const float*>(a.map) + at);
+  const __m256i code = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(a.map + at)));
+  if (R == Residual::Table) {
+    const __m256 low = _mm256_permutevar8x32_ps(table[0], code), high = _mm256_permutevar8x32_ps(table[1], code);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(code, 28)));  // bit 3 chooses
+  }
+  const __m256i sign = _mm256_set1_epi32(a.sign);
+  const __m256i level = _mm256_sub_epi32(_mm256_xor_si256(code, sign), sign);
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(level), _mm256_set1_ps(a.scale));
+}
+
+// max(v, lo) and min(v, hi) give the bound where v is NaN, as the definition does; v is in [-128, 255] when rounded.
+template <Residual R>
+void rescale_8(const RescaleArgs& a) {
+  const __m256 zero = _mm256_setzero_ps();
+  const __m256 table[2] = {R == Residual::Table ? _mm256_loadu_ps(a.values) : zero,
+                           R == Residual::Table ? _mm256_loadu_ps(a.values + 8) : zero};
+  for (size_t c = 0; c < a.lanes; c += 8) {
+    const __m256 m = _mm256_loadu_ps(a.m + c), b = _mm256_loadu_ps(a.b + c);
+    for (size_t p = 0; p < a.pixels; ++p) {
+      const int32_t* x = a.x + p * a.pitch + c;
+      __m256 v = _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+      v = _mm256_add_ps(_mm256_mul_ps(v, m), b);
+      if (R != Residual::None) v = _mm256_add_ps(v, residual_8<R>(a, p * a.map_pitch + c, table));
+      v = _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(a.clamp_lo)), _mm256_set1_ps(a.clamp_hi));
+      v = _mm256_mul_ps(v, _mm256_set1_ps(a.inv_step));
+      v = _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(a.lo)), _mm256_set1_ps(a.hi));
+      const __m256i code = _mm256_and_si256(_mm256_cvtps_epi32(v), _mm256_set1_epi32(a.mask));
+      const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(code), _mm256_extracti128_si256(code, 1));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(a.code + p * a.pitch + c), _mm_packus_epi16(words, words));
+    }
+  }
+}
+
+void rescale_vector(const RescaleArgs& a) {
+  switch (a.residual) {
+    case Residual::None: return rescale_8<Residual::None>(a);
+    case Residual::Real: return rescale_8<Residual::Real>(a);
+    case Residual::Affine: return rescale_8<Residual::Affine>(a);
+    case Residual::Table: return rescale_8<Residual::Table>(a);
+  }
+}

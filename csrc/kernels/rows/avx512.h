@@ -45,20 +45,46 @@ void pack(const uint8_t* code, size_t n, int plane, uint8_t* out) {
   pack_tail(code + i, n - i, plane, out + i / 8);
 }
 
-// 16 channels at a time; a compare mask adds one to the index of its lanes.
+// Number of ascending thresholds that are not above v: by bisection, because comparisons are the bottleneck.
+inline __m512i count_passed(__m512i v, const __m512i (&t)[1]) {
+  return _mm512_maskz_set1_epi32(_mm512_cmpge_epi32_mask(v, t[0]), 1);
+}
+
+inline __m512i count_passed(__m512i v, const __m512i (&t)[3]) {
+  const __mmask16 upper = _mm512_cmpge_epi32_mask(v, t[1]);
+  const __m512i low[1] = {_mm512_mask_blend_epi32(upper, t[0], t[2])};
+  const __m512i count = count_passed(v, low);
+  return _mm512_mask_add_epi32(count, upper, count, _mm512_set1_epi32(2));
+}
+
+inline __m512i count_passed(__m512i v, const __m512i (&t)[7]) {
+  const __mmask16 upper = _mm512_cmpge_epi32_mask(v, t[3]);
+  __m512i low[3];
+  KOMPAKT_UNROLL
+  for (int k = 0; k < 3; ++k) low[k] = _mm512_mask_blend_epi32(upper, t[k], t[k + 4]);
+  const __m512i count = count_passed(v, low);
+  return _mm512_mask_add_epi32(count, upper, count, _mm512_set1_epi32(4));
+}
+
+inline __m512i count_passed(__m512i v, const __m512i (&t)[15]) {
+  const __mmask16 upper = _mm512_cmpge_epi32_mask(v, t[7]);
+  __m512i low[7];
+  KOMPAKT_UNROLL
+  for (int k = 0; k < 7; ++k) low[k] = _mm512_mask_blend_epi32(upper, t[k], t[k + 8]);
+  const __m512i count = count_passed(v, low);
+  return _mm512_mask_add_epi32(count, upper, count, _mm512_set1_epi32(8));
+}
+
 template <size_t N>
 void threshold_16(const int32_t* x, size_t pixels, size_t pitch, size_t lanes, const ThresholdArgs& args,
                   uint8_t* index) {
-  const __m512i one = _mm512_set1_epi32(1);
   for (size_t c = 0; c < lanes; c += 16) {
     const __m512i flip = _mm512_loadu_si512(args.flip + c);
     __m512i t[N];
     for (size_t k = 0; k < N; ++k) t[k] = _mm512_loadu_si512(args.thresholds + k * args.pitch + c);
     for (size_t p = 0; p < pixels; ++p) {
       const __m512i v = _mm512_xor_si512(_mm512_loadu_si512(x + p * pitch + c), flip);
-      __m512i count = _mm512_setzero_si512();
-      for (size_t k = 0; k < N; ++k)
-        count = _mm512_mask_add_epi32(count, _mm512_cmpge_epi32_mask(v, t[k]), count, one);
+      const __m512i count = count_passed(v, t);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(index + p * pitch + c), _mm512_cvtepi32_epi8(count));
     }
   }
@@ -71,5 +97,44 @@ void threshold_vector(const int32_t* x, size_t pixels, size_t pitch, size_t lane
     case 3: return threshold_16<3>(x, pixels, pitch, lanes, args, index);
     case 7: return threshold_16<7>(x, pixels, pitch, lanes, args, index);
     default: return threshold_16<15>(x, pixels, pitch, lanes, args, index);
+  }
+}
+
+template <Residual R>
+inline __m512 residual_16(const RescaleArgs& a, size_t at, __m512 table) {
+  if (R == Residual::Real) return _mm512_loadu_ps(a.map + at * sizeof(float));
+  if (R == Residual::Table) return look_up_16(a.map + at, table);
+  const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.map + at));
+  const __m512i sign = _mm512_set1_epi32(a.sign);
+  const __m512i level = _mm512_sub_epi32(_mm512_xor_si512(_mm512_cvtepu8_epi32(codes), sign), sign);
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(level), _mm512_set1_ps(a.scale));
+}
+
+// max(v, lo) and min(v, hi) give the bound where v is NaN, as the definition does; v is in [-128, 255] when rounded.
+template <Residual R>
+void rescale_16(const RescaleArgs& a) {
+  const __m512 table = R == Residual::Table ? _mm512_loadu_ps(a.values) : _mm512_setzero_ps();
+  const __m128i mask = _mm_set1_epi8(static_cast<char>(a.mask));
+  for (size_t c = 0; c < a.lanes; c += 16) {
+    const __m512 m = _mm512_loadu_ps(a.m + c), b = _mm512_loadu_ps(a.b + c);
+    for (size_t p = 0; p < a.pixels; ++p) {
+      const __m512 x = _mm512_cvtepi32_ps(_mm512_loadu_si512(a.x + p * a.pitch + c));
+      __m512 v = _mm512_add_ps(_mm512_mul_ps(x, m), b);
+      if (R != Residual::None) v = _mm512_add_ps(v, residual_16<R>(a, p * a.map_pitch + c, table));
+      v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.clamp_lo)), _mm512_set1_ps(a.clamp_hi));
+      v = _mm512_mul_ps(v, _mm512_set1_ps(a.inv_step));
+      v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.lo)), _mm512_set1_ps(a.hi));
+      const __m128i code = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(a.code + p * a.pitch + c), _mm_and_si128(code, mask));
+    }
+  }
+}
+
+void rescale_vector(const RescaleArgs& a) {
+  switch (a.residual) {
+    case Residual::None: return rescale_16<Residual::None>(a);
+    case Residual::Real: return rescale_16<Residual::Real>(a);
+    case Residual::Affine: return rescale_16<Residual::Affine>(a);
+    case Residual::Table: return rescale_16<Residual::Table>(a);
   }
 }

@@ -68,6 +68,45 @@ void affine_acc(const int32_t* KOMPAKT_RESTRICT x, size_t pixels, size_t pitch, 
     for (size_t c = 0; c < lanes; ++c) y[p * pitch + c] = static_cast<float>(x[p * pitch + c]) * m[c] + b[c];
 }
 
+template <Residual R>
+inline float residual_at(const RescaleArgs& a, size_t at) {
+  if (R == Residual::Real) {
+    float value;
+    __builtin_memcpy(&value, a.map + at * sizeof value, sizeof value);
+    return value;
+  }
+  if (R == Residual::Affine) return static_cast<float>((a.map[at] ^ a.sign) - a.sign) * a.scale;
+  return a.values[a.map[at]];
+}
+
+template <Residual R>
+void rescale_by(const RescaleArgs a) {
+  for (size_t p = 0; p < a.pixels; ++p) {
+    const int32_t* KOMPAKT_RESTRICT x = a.x + p * a.pitch;
+    uint8_t* KOMPAKT_RESTRICT code = a.code + p * a.pitch;
+    for (size_t c = 0; c < a.lanes; ++c) {
+      float v = static_cast<float>(x[c]) * a.m[c] + a.b[c];
+      if (R != Residual::None) v = v + residual_at<R>(a, p * a.map_pitch + c);
+      v = v > a.clamp_lo ? v : a.clamp_lo;
+      v = v < a.clamp_hi ? v : a.clamp_hi;
+      v *= a.inv_step;
+      v = v > a.lo ? v : a.lo;
+      v = v < a.hi ? v : a.hi;
+      v = (v + kRound) - kRound;
+      code[c] = static_cast<uint8_t>(static_cast<int32_t>(v)) & a.mask;
+    }
+  }
+}
+
+[[maybe_unused]] void rescale(const RescaleArgs& a) {
+  switch (a.residual) {
+    case Residual::None: return rescale_by<Residual::None>(a);
+    case Residual::Real: return rescale_by<Residual::Real>(a);
+    case Residual::Affine: return rescale_by<Residual::Affine>(a);
+    case Residual::Table: return rescale_by<Residual::Table>(a);
+  }
+}
+
 void affine_real(float* KOMPAKT_RESTRICT x, size_t pixels, size_t pitch, size_t lanes,
                  const float* KOMPAKT_RESTRICT m, const float* KOMPAKT_RESTRICT b) {
   for (size_t p = 0; p < pixels; ++p)
