@@ -164,6 +164,7 @@ struct RescaleArgs {
   int32_t sign;
   float scale;
   const float* values;
+  bool has_clamp;  // else clamp_lo and clamp_hi are infinite
   float clamp_lo, clamp_hi;
   float inv_step, lo, hi;  // as in `quantize`
   uint8_t mask;

@@ -18,6 +18,7 @@ class Operands {
     for (size_t code = 0; code < encoding.table.size(); ++code) {
       levels_[code] = static_cast<Operand>(encoding.table[code] + offset);
       is_identity_ = is_identity_ && levels_[code] == static_cast<Operand>(code);
+      is_flip_ = is_flip_ && levels_[code] == (static_cast<Operand>(code) ^ levels_[0]);
     }
   }
 
@@ -41,6 +42,8 @@ class Operands {
     if constexpr (sizeof(Operand) == 1) {
       if (is_identity_)
         std::memcpy(to, codes, n);
+      else if (is_flip_)
+        for (size_t i = 0; i < n; ++i) to[i] = codes[i] ^ levels_[0];
       else
         map_codes_(codes, n, levels_.data(), bits_, to);
     } else {
@@ -53,6 +56,7 @@ class Operands {
   Operand padding_;
   int bits_;
   bool is_identity_;
+  bool is_flip_ = true;  // operands are the codes with bits flipped, as of signed levels
 };
 
 struct Range {

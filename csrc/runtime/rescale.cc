@@ -1,6 +1,7 @@
 // Affine, residual, clamp and quantize as one step, for sums whose floats nothing else reads.
 #include "runtime/rescale.h"
 
+#include <cmath>
 #include <limits>
 
 namespace kompakt {
@@ -74,6 +75,7 @@ void run_rescale(const Step& step, const KernelSet& kernels, const Maps& maps, c
   args.sign = step.sign;
   args.scale = step.scale;
   args.values = step.values.data();
+  args.has_clamp = std::isfinite(step.clamp_lo) || std::isfinite(step.clamp_hi);
   args.clamp_lo = step.clamp_lo;
   args.clamp_hi = step.clamp_hi;
   args.inv_step = step.inv_step;

@@ -110,31 +110,56 @@ inline __m512 residual_16(const RescaleArgs& a, size_t at, __m512 table) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(level), _mm512_set1_ps(a.scale));
 }
 
-// max(v, lo) and min(v, hi) give the bound where v is NaN, as the definition does; v is in [-128, 255] when rounded.
+// Codes of 16 sums as 32-bit numbers. max(v, lo) and min(v, hi) give the bound where v is NaN, as the definition does;
+// v is in [-128, 255] when rounded.
 template <Residual R>
-void rescale_16(const RescaleArgs& a) {
+inline __m512i rescale_16(const RescaleArgs& a, size_t c, size_t p, __m512 m, __m512 b, __m512 table) {
+  const __m512 x = _mm512_cvtepi32_ps(_mm512_loadu_si512(a.x + p * a.pitch + c));
+  __m512 v = _mm512_add_ps(_mm512_mul_ps(x, m), b);
+  if (R != Residual::None) v = _mm512_add_ps(v, residual_16<R>(a, p * a.map_pitch + c, table));
+  if (a.has_clamp) v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.clamp_lo)), _mm512_set1_ps(a.clamp_hi));
+  v = _mm512_mul_ps(v, _mm512_set1_ps(a.inv_step));
+  v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.lo)), _mm512_set1_ps(a.hi));
+  return _mm512_cvtps_epi32(v);
+}
+
+// Packing keeps 128-bit lanes apart: dword 4 * l + j of the result holds numbers 4 * l .. 4 * l + 3 of vector j.
+inline __m512i pack_codes(const __m512i (&v)[4], __m512i mask) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i low = _mm512_and_si512(_mm512_packs_epi32(v[0], v[1]), mask);
+  const __m512i high = _mm512_and_si512(_mm512_packs_epi32(v[2], v[3]), mask);
+  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+}
+
+template <Residual R>
+void rescale_by_vectors(const RescaleArgs a) {
   const __m512 table = R == Residual::Table ? _mm512_loadu_ps(a.values) : _mm512_setzero_ps();
-  const __m128i mask = _mm_set1_epi8(static_cast<char>(a.mask));
+  const __m512i mask = _mm512_set1_epi16(a.mask);
   for (size_t c = 0; c < a.lanes; c += 16) {
     const __m512 m = _mm512_loadu_ps(a.m + c), b = _mm512_loadu_ps(a.b + c);
-    for (size_t p = 0; p < a.pixels; ++p) {
-      const __m512 x = _mm512_cvtepi32_ps(_mm512_loadu_si512(a.x + p * a.pitch + c));
-      __m512 v = _mm512_add_ps(_mm512_mul_ps(x, m), b);
-      if (R != Residual::None) v = _mm512_add_ps(v, residual_16<R>(a, p * a.map_pitch + c, table));
-      v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.clamp_lo)), _mm512_set1_ps(a.clamp_hi));
-      v = _mm512_mul_ps(v, _mm512_set1_ps(a.inv_step));
-      v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.lo)), _mm512_set1_ps(a.hi));
-      const __m128i code = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(a.code + p * a.pitch + c), _mm_and_si128(code, mask));
+    uint8_t* code = a.code + c;
+    size_t p = 0;
+    for (; p + 4 <= a.pixels; p += 4, code += 4 * a.pitch) {
+      const __m512i v[4] = {rescale_16<R>(a, c, p, m, b, table), rescale_16<R>(a, c, p + 1, m, b, table),
+                            rescale_16<R>(a, c, p + 2, m, b, table), rescale_16<R>(a, c, p + 3, m, b, table)};
+      const __m512i codes = pack_codes(v, mask);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(code), _mm512_castsi512_si128(codes));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(code + a.pitch), _mm512_extracti32x4_epi32(codes, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(code + 2 * a.pitch), _mm512_extracti32x4_epi32(codes, 2));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(code + 3 * a.pitch), _mm512_extracti32x4_epi32(codes, 3));
+    }
+    for (; p < a.pixels; ++p, code += a.pitch) {
+      const __m512i v = _mm512_and_si512(rescale_16<R>(a, c, p, m, b, table), _mm512_set1_epi32(a.mask));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(code), _mm512_cvtepi32_epi8(v));
     }
   }
 }
 
 void rescale_vector(const RescaleArgs& a) {
   switch (a.residual) {
-    case Residual::None: return rescale_16<Residual::None>(a);
-    case Residual::Real: return rescale_16<Residual::Real>(a);
-    case Residual::Affine: return rescale_16<Residual::Affine>(a);
-    case Residual::Table: return rescale_16<Residual::Table>(a);
+    case Residual::None: return rescale_by_vectors<Residual::None>(a);
+    case Residual::Real: return rescale_by_vectors<Residual::Real>(a);
+    case Residual::Affine: return rescale_by_vectors<Residual::Affine>(a);
+    case Residual::Table: return rescale_by_vectors<Residual::Table>(a);
   }
 }
