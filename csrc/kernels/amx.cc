@@ -16,7 +16,7 @@ namespace {
 
 #include "kernels/dot/amx.h"
 
-KernelSet derived() {
+KernelSet derived() noexcept {
   KernelSet kernels = avx512_kernels();
   kernels.isa = "amx";
   kernels.base = &avx512_kernels();
@@ -27,7 +27,7 @@ KernelSet derived() {
 
 }  // namespace
 
-const KernelSet& amx_kernels() {
+const KernelSet& amx_kernels() noexcept {
   static const KernelSet kernels = derived();
   return kernels;
 }

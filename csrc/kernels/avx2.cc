@@ -26,7 +26,7 @@ namespace {
 
 }  // namespace
 
-const KernelSet& avx2_kernels() {
+const KernelSet& avx2_kernels() noexcept {
   static const KernelSet kernels = {
       "avx2",
       dot_u8,

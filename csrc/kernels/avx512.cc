@@ -30,7 +30,7 @@ namespace {
 
 }  // namespace
 
-const KernelSet& avx512_kernels() {
+const KernelSet& avx512_kernels() noexcept {
   static const KernelSet kernels = {
       "avx512",
       dot<uint8_t, int8_t>,

@@ -11,7 +11,7 @@ namespace {
 
 #include "kernels/dot/dotprod.h"
 
-KernelSet derived() {
+KernelSet derived() noexcept {
   KernelSet kernels = neon_kernels();
   kernels.isa = "dotprod";
   kernels.base = &neon_kernels();
@@ -21,7 +21,7 @@ KernelSet derived() {
 
 }  // namespace
 
-const KernelSet& dotprod_kernels() {
+const KernelSet& dotprod_kernels() noexcept {
   static const KernelSet kernels = derived();
   return kernels;
 }

@@ -241,11 +241,13 @@ struct KernelSet {
   const KernelSet* base = nullptr;  // the level whose kernels this one takes where it has none of its own
 };
 
-const KernelSet& portable_kernels();
-const KernelSet& avx2_kernels();    // x86-64 only
-const KernelSet& avx512_kernels();  // x86-64 only
-const KernelSet& amx_kernels();     // x86-64 only
-const KernelSet& neon_kernels();     // 64-bit Arm only
-const KernelSet& dotprod_kernels();  // 64-bit Arm only
+const KernelSet& portable_kernels() noexcept;
+// x86-64
+const KernelSet& avx2_kernels() noexcept;
+const KernelSet& avx512_kernels() noexcept;
+const KernelSet& amx_kernels() noexcept;
+// 64-bit Arm
+const KernelSet& neon_kernels() noexcept;
+const KernelSet& dotprod_kernels() noexcept;
 
 }  // namespace kompakt

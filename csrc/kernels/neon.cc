@@ -15,7 +15,7 @@ namespace {
 #include "kernels/real/neon.h"
 #include "kernels/rows/neon.h"
 
-KernelSet derived() {
+KernelSet derived() noexcept {
   KernelSet kernels = portable_kernels();
   kernels.isa = "neon";
   kernels.base = &portable_kernels();
@@ -33,7 +33,7 @@ KernelSet derived() {
 
 }  // namespace
 
-const KernelSet& neon_kernels() {
+const KernelSet& neon_kernels() noexcept {
   static const KernelSet kernels = derived();
   return kernels;
 }

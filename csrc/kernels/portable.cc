@@ -20,7 +20,7 @@ namespace {
 
 }  // namespace
 
-const KernelSet& portable_kernels() {
+const KernelSet& portable_kernels() noexcept {
   static const KernelSet kernels = {
       "portable",
       dot<uint8_t, int8_t>,

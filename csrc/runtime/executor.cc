@@ -13,6 +13,9 @@ constexpr size_t kAlignment = 64;
 // Work below which waking other threads costs more than it gains.
 constexpr size_t kParallelElements = 4096;
 
+// Tiles above these sizes are halved where threads have too little to do.
+constexpr size_t kLeastPixels = 8, kLeastBlocks = 4;
+
 struct Run {
   const Plan& plan;
   const KernelSet& kernels;
@@ -86,14 +89,17 @@ struct Grid {
   }
 };
 
-// With several threads tiles shrink until there are two for each, so that none waits long for the last.
+// With several threads tiles shrink until there are two for each, so that none waits long for the last: first to the
+// pixels that the kernel prefers, then in blocks, at last below.
 Grid make_grid(const Stage& stage, size_t images, size_t threads) {
   const size_t strips = stage.is_strip_image ? images : 1;
   Grid grid{strips, images / strips * stage.pixels, stage.tile_pixels, stage.unit_pixels, stage.blocks.size(),
             stage.tile_blocks};
   if (threads == 1) return grid;
-  while (grid.size() < 2 * threads && grid.halve_pixels(8)) {}
-  while (grid.size() < 2 * threads && grid.halve_blocks(4)) {}
+  const size_t preferred = stage.layer == nullptr ? 1 : stage.layer->preferred_pixels();
+  while (grid.size() < 2 * threads && grid.halve_pixels(std::max(kLeastPixels, preferred))) {}
+  while (grid.size() < 2 * threads && grid.halve_blocks(kLeastBlocks)) {}
+  while (grid.size() < 2 * threads && grid.halve_pixels(kLeastPixels)) {}
   return grid;
 }
 

@@ -37,6 +37,27 @@ def test_calls_from_many_threads_at_once(threads: int) -> None:
         assert all(callers.map(call, range(400)))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_calls_from_32_threads(threads: int) -> None:
+    engine = load(DATA, threads=threads)
+    start = threading.Barrier(32)
+
+    def call(caller: int) -> int:
+        """Calls with a wrong result; all callers start together."""
+        start.wait()
+        wrong = 0
+        for index in range(caller, caller + 10_000):
+            first = index % 6
+            last = first + 1 + index % 7 % (6 - first)
+            wrong += not np.array_equal(engine(X[first:last]), EXPECTED[first:last])
+        return wrong
+
+    with ThreadPoolExecutor(32) as callers:
+        assert sum(callers.map(call, range(32))) == 0
+
+
 def test_engines_come_and_go_while_others_run() -> None:
     steady = load(DATA, threads=2)
     stop = threading.Event()

@@ -23,7 +23,7 @@ def _library(name: str) -> str:
 
 
 def test_engine_tests_under_address_and_undefined_sanitizers(tmp_path: Path) -> None:
-    module = build_module(tmp_path, "-DKOMPAKT_SANITIZE=ON")
+    module = build_module(tmp_path, "-DKOMPAKT_SANITIZE=ON", "-DKOMPAKT_TRAP_TILES=ON")
     environment = {
         # The C++ library must be known to ASan before it intercepts exceptions.
         "LD_PRELOAD": f"{_library('libasan.so')} {_library('libstdc++.so')}",
