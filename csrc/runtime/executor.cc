@@ -12,6 +12,7 @@ constexpr size_t kAlignment = 64;
 
 // Work below which waking other threads costs more than it gains.
 constexpr size_t kParallelElements = 4096;
+constexpr size_t kParallelBytes = size_t{256} << 10;  // of weights read, once for each pixel
 
 // Tiles above these sizes are halved where threads have too little to do.
 constexpr size_t kLeastPixels = 8, kLeastBlocks = 4;
@@ -124,7 +125,8 @@ void run_stage(const Run& run, const Stage& stage, Pool* pool) {
     stage.layer->prepare(run.maps.at(stage.inputs[0]), run.count, run.maps.at(static_cast<int>(stage.frame)));
   if (stage.head == Head::Whole) run_whole(run, stage, pool);
   const size_t pixels = run.count * stage.pixels;
-  const bool is_small = stage.layer == nullptr && pixels * stage.channels < kParallelElements;
+  const bool is_small = stage.layer == nullptr ? pixels * stage.channels < kParallelElements
+                                               : pixels * stage.layer->weight_bytes() < kParallelBytes;
   const Grid grid = make_grid(stage, run.count, pool == nullptr || is_small ? 1 : pool->threads());
   const auto body = [&](size_t task, size_t worker) {
     run_tile(run, stage, grid.tile(task), run.slot.rows[worker]);

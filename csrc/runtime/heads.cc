@@ -136,6 +136,12 @@ void run_move(const Stage& stage, const Maps& maps, const Row& row) {
 
 void read_input(const Stage& stage, const float* images, const Row& row) {
   const size_t channels = stage.channels, pixels = stage.pixels;
+  if (pixels == 1) {
+    const float* from = images + row.first_pixel * channels + row.first_channel;
+    for (size_t p = 0; p < row.pixels; ++p)
+      std::memcpy(row.real + p * row.pitch, from + p * channels, row.channels * sizeof(float));
+    return;
+  }
   for (size_t done = 0; done < row.pixels;) {  // a run of pixels of one image
     const size_t image = (row.first_pixel + done) / pixels, inside = (row.first_pixel + done) % pixels;
     const size_t run = std::min(row.pixels - done, pixels - inside);

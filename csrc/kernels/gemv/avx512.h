@@ -112,48 +112,55 @@ KOMPAKT_INLINE inline void add_vectors(const uint8_t* w, const uint8_t* const (&
   }
 }
 
+// Quads [first, end) x P images. A table that all rows share is loaded once.
 template <int B, int P>
-void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t quad, size_t image) {
+void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t first, size_t end, size_t image) {
   constexpr size_t step = 64 * Packing<B>::vectors;
-  const uint8_t* w = quad_weights<B>(a, quad);
   const uint8_t* x[P];
   typename Quad<B, P>::Tables table;
-  typename Quad<B, P>::Sums sum;
   KOMPAKT_UNROLL
-  for (int r = 0; r < 4; ++r) load_tables<B>(a.tables + (quad * 4 + r) * a.table_pitch, patterns, table[r]);
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    x[p] = a.in + (image + p) * a.in_pitch;
-    KOMPAKT_UNROLL
-    for (int i = 0; i < 4 * Quad<B, P>::chains; ++i) sum[i / 4][p][i % 4] = _mm512_setzero_si512();
-  }
-  size_t at = 0;
-  for (; at + step <= a.inputs; at += step, w += 4 * Packing<B>::bytes)
-    add_vectors<B, P, 0>(w, x, at, step, patterns, table, sum);
-  add_vectors<B, P, 0>(w, x, at, a.inputs - at, patterns, table, sum);
-  const __m128i bias = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.bias + quad * 4));
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    if (P == 1) {
+  for (int p = 0; p < P; ++p) x[p] = a.in + (image + p) * a.in_pitch;
+  for (size_t quad = first; quad < end; ++quad) {
+    if (quad == first || a.table_pitch > 0) {
       KOMPAKT_UNROLL
-      for (int r = 0; r < 4; ++r) sum[0][p][r] = _mm512_add_epi32(sum[0][p][r], sum[Quad<B, P>::chains - 1][p][r]);
+      for (int r = 0; r < 4; ++r) load_tables<B>(a.tables + (quad * 4 + r) * a.table_pitch, patterns, table[r]);
     }
-    const __m128i all = sum_lanes(sum[0][p][0], sum[0][p][1], sum[0][p][2], sum[0][p][3]);
-    int32_t* out = a.out + (image + p) * a.pitch + quad * 4;
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_add_epi32(bias, all));
+    typename Quad<B, P>::Sums sum;
+    KOMPAKT_UNROLL
+    for (int i = 0; i < 4 * P * Quad<B, P>::chains; ++i) sum[i / (4 * P)][i / 4 % P][i % 4] = _mm512_setzero_si512();
+    const uint8_t* w = quad_weights<B>(a, quad);
+    size_t at = 0;
+    for (; at + step <= a.inputs; at += step, w += 4 * Packing<B>::bytes)
+      add_vectors<B, P, 0>(w, x, at, step, patterns, table, sum);
+    add_vectors<B, P, 0>(w, x, at, a.inputs - at, patterns, table, sum);
+    const __m128i bias = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.bias + quad * 4));
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) {
+      if (P == 1) {
+        KOMPAKT_UNROLL
+        for (int r = 0; r < 4; ++r) sum[0][p][r] = _mm512_add_epi32(sum[0][p][r], sum[Quad<B, P>::chains - 1][p][r]);
+      }
+      const __m128i all = sum_lanes(sum[0][p][0], sum[0][p][1], sum[0][p][2], sum[0][p][3]);
+      int32_t* out = a.out + (image + p) * a.pitch + quad * 4;
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_add_epi32(bias, all));
+    }
   }
 }
+
+// Quads whose weights stay near the core while tiles of images read them in turn.
+constexpr size_t kQuads = 8;
 
 template <int B>
 void gemv_rows(const GemvArgs& a) {
   __m512i patterns[table_count<B> + 1];
   for (int i = 0; i < table_count<B>; ++i)
     patterns[i] = Packing<B>::is_string ? spread_pattern(B) : index_pattern(i * B, (1 << B) - 1);
-  for (size_t q = 0; q < a.quads; ++q) {
+  for (size_t q = 0; q < a.quads; q += kQuads) {
+    const size_t end = a.quads - q < kQuads ? a.quads : q + kQuads;
     size_t image = 0;
-    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4>(a, patterns, q, image);
-    for (; image + 2 <= a.images; image += 2) gemv_tile<B, 2>(a, patterns, q, image);
-    for (; image < a.images; ++image) gemv_tile<B, 1>(a, patterns, q, image);
+    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4>(a, patterns, q, end, image);
+    for (; image + 2 <= a.images; image += 2) gemv_tile<B, 2>(a, patterns, q, end, image);
+    for (; image < a.images; ++image) gemv_tile<B, 1>(a, patterns, q, end, image);
   }
 }
 
