@@ -64,6 +64,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/pool.cc
   csrc/runtime/pooling.cc
   csrc/runtime/real_layer.cc
+  csrc/runtime/recurrent.cc
   csrc/runtime/rescale.cc
   csrc/runtime/rows.cc
   csrc/runtime/stages.cc

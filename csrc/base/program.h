@@ -81,6 +81,9 @@ enum class Op {
   AddConstant,
   LayerNorm,
   Attention,
+  Embedding,
+  Lstm,
+  Gru,
   Reshape,
   Gather,
 };
@@ -103,7 +106,7 @@ struct Node {
   std::vector<int32_t> thresholds;      // recode: 2^bits - 1, ascending; threshold: (C, 2^bits - 1), C order
   std::vector<int8_t> directions;       // threshold: (C,), +1 or -1
 
-  // conv2d, linear.
+  // conv2d, linear; embedding: (rows, C); lstm, gru: of the state.
   Weight weight;
 
   // conv2d, max_pool, sum_pool: (height, width). A sum_pool over the whole map has kernel = (H, W) and is_global.
@@ -114,7 +117,7 @@ struct Node {
   size_t groups = 1;
   bool is_global = false;
 
-  // affine: x * multipliers[c] + offsets[c], both (C,).
+  // affine: x * multipliers[c] + offsets[c], both (C,); lstm, gru: the same for sums of the state's product.
   std::vector<float> multipliers;
   std::vector<float> offsets;
 

@@ -24,7 +24,7 @@ struct OpSpec {
   size_t most_inputs;
 };
 
-constexpr std::array<OpSpec, 21> kOps = {{
+constexpr std::array<OpSpec, 24> kOps = {{
     {"quantize", Op::Quantize, kF32, 1, 1},
     {"encode", Op::Encode, kF32, 1, 1},
     {"recode", Op::Recode, kCode, 1, 1},
@@ -44,6 +44,9 @@ constexpr std::array<OpSpec, 21> kOps = {{
     {"add_constant", Op::AddConstant, kF32, 1, 1},
     {"layer_norm", Op::LayerNorm, kF32, 1, 1},
     {"attention", Op::Attention, kF32, 3, 3},
+    {"embedding", Op::Embedding, kF32, 1, 1},
+    {"lstm", Op::Lstm, kF32, 1, 1},
+    {"gru", Op::Gru, kF32, 1, 1},
     {"reshape", Op::Reshape, kCode | kAcc | kF32, 1, 1},
     {"gather", Op::Gather, kCode | kF32, 1, 1},
 }};
@@ -271,6 +274,13 @@ float read_scale(Attributes& attributes, std::string_view key) {
   return scale;
 }
 
+void read_quantize(Node& node, Attributes& attributes) {
+  node.inv_step = read_scale(attributes, "inv_step");
+  if (node.type.encoding.kind != Encoding::Kind::Affine) {
+    fail("encoding", attributes.where(), ": expected an affine encoding, found another; use encode for it");
+  }
+}
+
 void read_unary(Node& node, Attributes& attributes, const ValueType& input) {
   constexpr std::array<std::pair<const char*, Unary>, 5> kFunctions = {{
       {"gelu", Unary::Gelu},
@@ -288,6 +298,42 @@ void read_unary(Node& node, Attributes& attributes, const ValueType& input) {
   node.type = input;
 }
 
+void read_embedding(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
+  const std::string& where = attributes.where();
+  if (node.inputs[0] != 0 || input.shape.size() != 1) {
+    fail("node", where, ": expected the program's input, token ids (T), found another value");
+  }
+  node.weight = read_weight(attributes.object("weight"), 2, sections);
+  if (!node.weight.is_float && node.weight.encoding.grains != 1) {
+    fail("encoding", where, ": expected a table of one grain, found ", node.weight.encoding.grains);
+  }
+  const std::vector<size_t> shape{node.weight.shape[1], input.shape[0], 1};
+  node.type = {node.weight.is_float ? Kind::F32 : Kind::Code, shape, node.weight.encoding};
+}
+
+void read_recurrent(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
+  const std::string& where = attributes.where();
+  const size_t gates = node.op == Op::Lstm ? 4 : 3;
+  node.type = {Kind::F32, {}, {}};
+  if (attributes.find("encoding")) {
+    node.type = {Kind::Code, {}, read_activation_encoding(attributes.object("encoding"))};
+    read_quantize(node, attributes);
+  } else if (attributes.find("inv_step")) {
+    fail("node", where, ": expected encoding and inv_step, or none of them, found inv_step alone");
+  }
+  node.weight = read_weight(attributes.object("weight"), 2, sections);
+  node.multipliers = sections.take_floats(input.shape[0], where);
+  node.offsets = sections.take_floats(input.shape[0], where);
+  need_map(input, where);
+  const size_t width = node.weight.shape[1];
+  if (node.weight.shape[0] != checked_mul(gates, width, "gates") || input.shape[0] != node.weight.shape[0]) {
+    fail("shape", where, ": expected (", gates, " H, ..) and a weight (", gates, " H, H), found ",
+         shape_text(input.shape), " and ", shape_text(node.weight.shape));
+  }
+  node.type.shape = {width, input.shape[1], input.shape[2]};
+  sum_kind(node.weight, node.type, where);
+}
+
 void read_attention(Node& node, Attributes& attributes, const Types& inputs) {
   const std::string& where = attributes.where();
   const ValueType& first = *inputs[0];
@@ -303,13 +349,6 @@ void read_attention(Node& node, Attributes& attributes, const Types& inputs) {
     fail("shape", where, ": heads: expected a divisor of ", first.shape[0], ", found ", node.heads);
   }
   node.type = first;
-}
-
-void read_quantize(Node& node, Attributes& attributes) {
-  node.inv_step = read_scale(attributes, "inv_step");
-  if (node.type.encoding.kind != Encoding::Kind::Affine) {
-    fail("encoding", attributes.where(), ": expected an affine encoding, found another; use encode for it");
-  }
 }
 
 }  // namespace
@@ -377,6 +416,9 @@ void read_operator(Node& node, Attributes& attributes, const Types& inputs, Sect
       node.eps = read_scale(attributes, "eps");
       node.type = input;
       break;
+    case Op::Embedding: read_embedding(node, attributes, input, sections); break;
+    case Op::Lstm:
+    case Op::Gru: read_recurrent(node, attributes, input, sections); break;
     case Op::Attention: read_attention(node, attributes, inputs); break;
     case Op::Reshape: read_reshape(node, attributes, input); break;
     case Op::Gather: read_gather(node, attributes, input); break;

@@ -46,7 +46,7 @@ const KernelSet& avx512_kernels() noexcept {
       real_depthwise,
       {quantize, encode, threshold_vector, affine_acc, rescale_vector, affine_real, add, add_codes, decode,
        add_affine_codes, decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes},
-      {unary, layer_norm, softmax},
+      {unary, layer_norm, softmax, lstm, gru},
       {1, 24},
   };
   return kernels;

@@ -217,6 +217,9 @@ struct FloatOps {
   void (*layer_norm)(const float* x, size_t n, float eps, size_t first, size_t count, float* y);
   // x[i] = exp(x[i] * scale - largest of all); gives 1 / their sum.
   float (*softmax)(float* x, size_t n, float scale);
+  // One step of `n` units: gates (4 or 3, n) from the input and from the state; changes cell and state.
+  void (*lstm)(const float* gates, const float* hidden, size_t n, float* cell, float* state);
+  void (*gru)(const float* gates, const float* hidden, size_t n, float* state);
 };
 
 struct KernelSet {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <utility>
@@ -19,16 +20,37 @@ constexpr size_t kMaxThreads = 1024;
 constexpr size_t kLotImages = 8;
 constexpr size_t kManyWeightBytes = size_t{256} << 10;
 
-const char* word_of(Op op) { return op == Op::Linear ? "linear" : "conv2d"; }
+const char* word_of(Op op) {
+  switch (op) {
+    case Op::Linear: return "linear";
+    case Op::Lstm: return "lstm";
+    case Op::Gru: return "gru";
+    default: return "conv2d";
+  }
+}
 
-bool is_layer(const Node& node) { return node.op == Op::Conv2d || node.op == Op::Linear; }
+bool is_recurrent(const Node& node) { return node.op == Op::Lstm || node.op == Op::Gru; }
+
+bool is_layer(const Node& node) { return node.op == Op::Conv2d || node.op == Op::Linear || is_recurrent(node); }
+
+// The product of a recurrent node's state: a linear layer of one pixel.
+Choice choose_recurrent(const Node& node, const KernelSet& kernels, const std::string& prefer) {
+  Node product;
+  product.op = Op::Linear;
+  product.type.shape = {node.weight.shape[0]};
+  const ValueType state{node.type.kind, {node.weight.shape[1]}, node.type.encoding};
+  Choice choice = choose_kernel({Window(product, MapShape(state.shape)), node.weight, state}, kernels, prefer);
+  choice.whole = make_recurrent(node, kernels, *choice.layer);
+  return choice;
+}
 
 Layers make_layers(const Program& program, const KernelSet& kernels, const std::string& prefer) {
   Layers layers(program.nodes.size());
   for (size_t i = 0; i < program.nodes.size(); ++i) {
     const Node& node = program.nodes[i];
     if (node.op == Op::Attention) layers[i].whole = make_attention(node, kernels);
-    if (!is_layer(node)) continue;
+    if (is_recurrent(node)) layers[i] = choose_recurrent(node, kernels, prefer);
+    if (!is_layer(node) || is_recurrent(node)) continue;
     const ValueType input = program.value_type(node.inputs[0]);
     layers[i] = choose_kernel({Window(node, MapShape(input.shape)), node.weight, input}, kernels, prefer);
   }
@@ -133,6 +155,11 @@ Engine::Engine(Program program, const EngineOptions& options)
   output_elements_ = output_map_.elements();
   layers_ = make_layers(program_, *kernels_, options.prefer);
   for (Node& node : program_.nodes) {  // packed by now
+    if (node.op == Op::Embedding) {
+      const size_t rows = node.weight.shape[0];
+      token_limit_ = token_limit_ == 0 ? rows : std::min(token_limit_, rows);
+      continue;
+    }
     node.weight.codes = {};
     node.weight.values = {};
   }
@@ -154,11 +181,23 @@ Engine::State& Engine::state() const {
 
 void Engine::check_numbers(const float* x, size_t n) const {
   const size_t size = input_elements_;
+  if (token_limit_ != 0) check_tokens(x, n);
   if (!kernels_->rows.has_nan(x, n * size)) return;
   const float* bad = std::find_if(x, x + n * size, [](float v) { return v != v; });
   const size_t at = static_cast<size_t>(bad - x);
   throw UsageError("input holds NaN: image " + std::to_string(at / size) + ", element " + std::to_string(at % size) +
                    " of " + std::to_string(size) + "; expected numbers or infinities");
+}
+
+void Engine::check_tokens(const float* x, size_t n) const {
+  const float limit = static_cast<float>(token_limit_);  // at most 2^24: exact
+  const float* end = x + n * input_elements_;
+  const float* bad = std::find_if(x, end, [=](float v) { return !(v >= 0.0f && v < limit && v == std::floor(v)); });
+  if (bad == end) return;
+  const size_t at = static_cast<size_t>(bad - x);
+  throw UsageError("input: expected whole token ids in 0.." + std::to_string(token_limit_ - 1) + ", got " +
+                   std::to_string(*bad) + " (sample " + std::to_string(at / input_elements_) + ", token " +
+                   std::to_string(at % input_elements_) + ")");
 }
 
 void Engine::run(const float* x, size_t n, float* y) const {
@@ -231,7 +270,8 @@ std::vector<KernelReport> Engine::kernels() const {
     if (!is_layer(node)) continue;
     const Choice& choice = layers_[i];
     const Window& window = choice.layer->window();
-    const size_t macs = window.out.elements() * window.group_inputs() * window.taps();
+    const size_t steps = is_recurrent(node) ? MapShape(node.type.shape).pixels() : 1;
+    const size_t macs = steps * window.out.elements() * window.group_inputs() * window.taps();
     reports.push_back({node.name, word_of(node.op), choice.row->name, choice.row->types, choice.row->isa,
                        choice.reason, macs});
   }

@@ -62,6 +62,7 @@ class Engine {
 
   State& state() const;
   void check_numbers(const float* x, size_t n) const;
+  void check_tokens(const float* x, size_t n) const;
   void run_batch(const float* x, size_t n, float* y, Pool& pool, State& state) const;
   void run_one_by_one(const float* x, size_t n, float* y, Pool* pool, State& state) const;
   void copy_output(const Slot& slot, size_t count, float* y) const;
@@ -70,6 +71,7 @@ class Engine {
   const KernelSet* kernels_;
   size_t threads_;
   std::vector<size_t> output_shape_;
+  size_t token_limit_ = 0;  // rows of the smallest embedding; 0: the input is no token ids
   size_t input_elements_ = 0, output_elements_ = 0;
   int output_value_ = 0;   // whose memory the output shares
   MapShape output_map_;    // of that value

@@ -122,6 +122,17 @@ void normalize(const Stage& stage, const KernelSet& kernels, const Maps& maps, c
 }
 
 template <typename T>
+void read_embedding(const Stage& stage, const std::vector<T>& table, const Maps& maps, const Row& row) {
+  // One id per position, images one after the other; the engine has checked those of its input.
+  const float* ids = map_of<float>(maps, stage.inputs[0]) + row.first_pixel;
+  for (size_t p = 0; p < row.pixels; ++p) {
+    const auto id = static_cast<size_t>(ids[p]);
+    std::memcpy(buffer<T>(row) + p * row.pitch, table.data() + id * stage.channels + row.first_channel,
+                row.channels * sizeof(T));
+  }
+}
+
+template <typename T>
 void run_move(const Stage& stage, const Maps& maps, const Row& row) {
   switch (stage.head) {
     case Head::Concat: return read_concat<T>(stage, maps, row);
@@ -167,6 +178,11 @@ void read_frame(const Stage& stage, const uint8_t* frame, const Row& row) {
 
 void run_head(const Stage& stage, const KernelSet& kernels, const Maps& maps, const Row& row) {
   if (stage.head == Head::SumPool || stage.head == Head::MaxPool) return run_pool(stage, kernels, maps, row);
+  if (stage.head == Head::Embedding) {
+    const Weight& weight = stage.node->weight;
+    if (weight.is_float) return read_embedding(stage, weight.values, maps, row);
+    return read_embedding(stage, weight.codes, maps, row);
+  }
   if (stage.head == Head::LayerNorm) return normalize(stage, kernels, maps, row);
   const Kind kind = stage.types[0].kind;
   if (kind == Kind::Code) return run_move<uint8_t>(stage, maps, row);

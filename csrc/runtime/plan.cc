@@ -114,8 +114,8 @@ class Placer {
     if (stage.layer == nullptr && stage.whole == nullptr) return;
     stage.frame = plan_.offsets.size();
     plan_.offsets.push_back(0);
-    const size_t bytes =
-        stage.layer != nullptr ? stage.layer->frame_bytes(plan_.images) : checked_mul(value_bytes(stage.made), plan_.images, "value");
+    const size_t bytes = stage.layer != nullptr ? stage.layer->frame_bytes(plan_.images)
+                                                : checked_mul(value_bytes(stage.made), plan_.images, "value");
     if (bytes > 0) add(stage.frame, bytes, s, s);
   }
 

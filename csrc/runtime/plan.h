@@ -15,7 +15,7 @@
 
 namespace kompakt {
 
-enum class Head { Input, Map, Layer, SumPool, MaxPool, Concat, ShiftPad, Flatten, Gather, LayerNorm, Whole };
+enum class Head { Input, Map, Layer, SumPool, MaxPool, Concat, ShiftPad, Flatten, Gather, LayerNorm, Embedding, Whole };
 
 struct Stage {
   Head head = Head::Map;

@@ -37,7 +37,10 @@ Head head_of(Op op) {
     case Op::Flatten: return Head::Flatten;
     case Op::Gather: return Head::Gather;
     case Op::LayerNorm: return Head::LayerNorm;
-    case Op::Attention: return Head::Whole;
+    case Op::Embedding: return Head::Embedding;
+    case Op::Attention:
+    case Op::Lstm:
+    case Op::Gru: return Head::Whole;
     default: return Head::Map;
   }
 }

@@ -25,6 +25,10 @@ class WholeMap {
 // Most inputs of such an operator.
 constexpr size_t kWholeInputs = 3;
 
+class Layer;
+
 std::unique_ptr<WholeMap> make_attention(const Node& node, const KernelSet& kernels);
+// `layer` computes the product with the state, of one pixel; it must outlive the result.
+std::unique_ptr<WholeMap> make_recurrent(const Node& node, const KernelSet& kernels, const Layer& layer);
 
 }  // namespace kompakt

@@ -113,8 +113,8 @@ def test_sections_add_up_and_are_as_small_as_the_format_says() -> None:
     assert lengths["manifest"] % 64 == 0
     weights = [node.attrs["weight"] for node in twin_program().nodes if "weight" in node.attrs]
     assert sum(isinstance(weight, FloatWeight) for weight in weights) == 1
-    # 3 planes of 108 bits, 8 table codes of 3 bits, 30 codes of 5 bits.
-    assert lengths["codes"] == 3 * 14 + 3 + 19
+    # 3 planes of 108 bits, 8 table codes of 3 bits, 3 codes of 2 bits, 30 codes of 5 bits.
+    assert lengths["codes"] == 3 * 14 + 3 + 1 + 19
 
 
 def test_a_two_bit_residual_network_is_small() -> None:

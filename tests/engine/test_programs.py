@@ -10,7 +10,7 @@ from kompakt.artifact import Program
 from kompakt.artifact.write import to_bytes
 from kompakt.engine import load, run_all_reference, run_reference
 from support.layers import assert_equal_to_reference
-from support.programs import random_input, random_program, resnet_like_program
+from support.programs import random_input, random_program, resnet_like_program, token_rows
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -44,6 +44,8 @@ def test_values_computed_without_fusion_equal_the_reference(seed: int) -> None:
 def test_extreme_inputs(extreme: float) -> None:
     for seed in (*range(12), "resnet"):
         program = resnet_like_program(1) if seed == "resnet" else random_program(seed)
+        if token_rows(program):
+            continue
         assert_equal_to_reference(program, np.full((2, *program.input_shape), extreme, np.float32))
 
 

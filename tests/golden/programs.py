@@ -108,6 +108,27 @@ def attention_over_tokens() -> Program:
     return Program((6, 2, 2), nodes, "out")
 
 
+def recurrent_layers() -> Program:
+    """Token ids, an LSTM with a state of codes, a GRU with a float state."""
+    rng = np.random.default_rng(7)
+
+    def halves(width: int, gates: int) -> dict[str, object]:
+        m, b = (rng.standard_normal((2, gates * width)) / 8).astype(np.float32)
+        return {"m": m, "b": b}
+
+    coded = {"encoding": Affine(4, signed=True), "inv_step": 8.0}
+    nodes = (
+        Node("embedding", "e", ("input",), {"weight": parts.weight(rng, (11, 5), Affine(3, signed=True))}),
+        Node("conv2d", "ih0", ("e",), {"weight": parts.weight(rng, (12, 5, 1, 1), Affine(2, signed=True))}),
+        Node("affine", "x0", ("ih0",), halves(3, 4)),
+        Node("lstm", "hh0", ("x0",), {"weight": parts.weight(rng, (12, 3), Affine(2, True)), **halves(3, 4), **coded}),
+        Node("conv2d", "ih1", ("hh0",), {"weight": parts.weight(rng, (6, 3, 1, 1), Affine(2, signed=True))}),
+        Node("affine", "x1", ("ih1",), halves(2, 3)),
+        Node("gru", "out", ("x1",), {"weight": parts.float_weight(rng, (6, 2)), **halves(2, 3)}),
+    )
+    return Program((6,), nodes, "out")
+
+
 def _table_codes(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, Table]:
     return rng.integers(0, 256, shape).astype(np.uint8), Table(8, rng.integers(-127, 128, (shape[0], 256)))
 
@@ -122,5 +143,6 @@ PROGRAMS = {
         float_layers,
         moved_values,
         attention_over_tokens,
+        recurrent_layers,
     )
 }

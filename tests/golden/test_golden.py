@@ -22,6 +22,7 @@ DIGESTS = {
     "float_layers": "bb96c6d7948849c2",
     "moved_values": "8df65124159bfccc",
     "one_bit_vectors": "8e29f0d0104a598c",
+    "recurrent_layers": "2dcfb8775717f1d1",
     "residual_network": "1d0ed431813c7666",
 }
 """Changing one of these is a breaking change and needs its entry in the changelog."""

@@ -58,7 +58,7 @@ def test_costs_by_hand() -> None:
 
 
 def test_layers_are_the_nodes_with_weights() -> None:
-    assert [layer.name for layer in layer_costs(twin_program())] == ["c1", "c2", "cf", "l"]
+    assert [layer.name for layer in layer_costs(twin_program())] == ["c1", "c2", "cf", "gu", "l"]
 
 
 def test_groups_divide_the_work() -> None:

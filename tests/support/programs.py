@@ -65,16 +65,19 @@ def random_program(seed: int) -> Program:
     rng = np.random.default_rng(seed)
     channels = int(rng.choice(CHANNELS[:10] if rng.integers(2) else CHANNELS))
     shape = (channels, *(int(n) for n in rng.integers(1, 10, 2))) if rng.integers(6) else (channels,)
-    builder = Builder(rng, shape)
-    x = "input"
+    reads_tokens = rng.integers(7) == 0
+    builder = Builder(rng, (int(rng.integers(1, 20)),) if reads_tokens else shape)
+    x = _embedding(builder) if reads_tokens else "input"
     for _ in range(int(rng.integers(1, 9))):
         x = _step(builder, x)
     return builder.finish(x)
 
 
 def random_input(program: Program, seed: int, batch: int = 2) -> np.ndarray:
-    """float32 (batch, *input_shape): normal values, with zeros of both signs, ties and large values among them."""
+    """float32 (batch, *input_shape): normal values, with zeros of both signs, ties and large values; or token ids."""
     rng = np.random.default_rng([seed, 1])
+    if token_rows(program):
+        return rng.integers(0, token_rows(program), (batch, *program.input_shape)).astype(np.float32)
     x = (2 * rng.standard_normal((batch, *program.input_shape))).astype(np.float32)
     fate = rng.random(x.shape)
     x[fate < 0.05] = 0.0
@@ -284,10 +287,44 @@ def _gather(builder: Builder, x: str) -> str:
     return builder.add("gather", x, index=order[int(rng.integers(3))].tolist(), axis=axis)
 
 
+def _recurrent(builder: Builder, x: str) -> str:
+    """An LSTM or GRU over the positions of any map, its gates gathered from the channels there are."""
+    rng, op = builder.rng, str(builder.rng.choice(["lstm", "gru", "lstm"]))
+    width = int(rng.integers(1, 12))
+    rows = width * (4 if op == "lstm" else 3)
+    gates = builder.add("gather", x, index=rng.integers(0, builder.shape(x)[0], rows).tolist())
+    m = rng.normal(0, 0.02, rows).astype(np.float32)
+    attrs: dict[str, Any] = {"m": m, "b": rng.normal(0, 1, rows).astype(np.float32)}
+    if rng.integers(3) == 0:
+        make = parts.float_weight if rng.integers(2) else parts.weight
+        return builder.add(op, gates, weight=make(rng, (rows, width)), **attrs)
+    encoding = Affine(int(rng.integers(1, 9)), signed=bool(rng.integers(4)))
+    step = float(np.float32(2.0 ** (encoding.bits - 1)))
+    weight = parts.weight(rng, (rows, width))
+    return builder.add(op, gates, weight=weight, encoding=encoding, inv_step=step, **attrs)
+
+
+def _embedding(builder: Builder) -> str:
+    """A table of codes with one grain, or of floats."""
+    rng = builder.rng
+    shape = (int(rng.integers(1, 40)), int(rng.choice(CHANNELS[:12])))
+    if rng.integers(3) == 0:
+        return builder.add("embedding", "input", weight=parts.float_weight(rng, shape))
+    encoding = parts.weight_encoding(rng, 1)
+    return builder.add("embedding", "input", weight=parts.weight(rng, shape, encoding))
+
+
+def token_rows(program: Program) -> int:
+    """Token ids that the program's input may hold; 0 where it holds other numbers."""
+    return min((node.attrs["weight"].shape[0] for node in program.nodes if node.op == "embedding"), default=0)
+
+
 def _float_function(builder: Builder, x: str) -> str:
     """One of the operators over floats that is more than a multiplication."""
     rng, shape = builder.rng, builder.shape(x)
-    kind = int(rng.integers(4)) if len(shape) == 3 else int(rng.integers(3))
+    kind = int(rng.integers(6)) if len(shape) == 3 else int(rng.integers(3))
+    if kind > 3:
+        return _recurrent(builder, x)
     if kind == 0:
         return builder.add("unary", x, function=str(rng.choice(UNARY_FUNCTIONS)))
     if kind == 1:

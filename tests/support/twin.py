@@ -51,7 +51,10 @@ def twin_program(seed: int = 0) -> Program:
         Node("gather", "g", ("rs",), {"index": (0, 2, 1)}),
         Node("gather", "gp", ("g",), {"index": (1, 0), "axis": 1}),
         Node("gather", "gz", ("gp",), {"index": (0, 1, 2)}),
-        Node("layer_norm", "ln", ("gz",), {"eps": 0.5}),
+        Node("gru", "gu", ("gz",), _gru(rng)),
+        Node("dequantize", "dg", ("gu",), {"scale": 0.25}),
+        Node("concat", "cg", ("dg", "dg", "dg")),
+        Node("layer_norm", "ln", ("cg",), {"eps": 0.5}),
         Node("attention", "at", ("ln", "gz", "ln"), {"heads": 3, "scale": 0.5}),
         Node("add_constant", "ac", ("at",), {"value": rng.standard_normal((3, 2, 1)).astype(np.float32)}),
         Node("unary", "u", ("ac",), {"function": "gelu"}),
@@ -66,6 +69,12 @@ def twin_program(seed: int = 0) -> Program:
 def twin_bytes(seed: int = 0) -> bytes:
     """The twin's file."""
     return to_bytes(twin_program(seed), METADATA)
+
+
+def _gru(rng: np.random.Generator) -> dict[str, object]:
+    m, b = rng.standard_normal((2, 3)).astype(np.float32)
+    weight = parts.weight(rng, (3, 1), Affine(2, signed=True))
+    return {"weight": weight, "m": m, "b": b, "encoding": Affine(3, signed=True), "inv_step": 4.0}
 
 
 def _planes(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> object:

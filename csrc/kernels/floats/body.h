@@ -107,3 +107,25 @@ float softmax(float* x, size_t n, float scale) {
   for (size_t k = 0; k < n; ++k) x[k] = exp_of(x[k] - largest);
   return 1.0f / lane_sum(n, [=](size_t k) { return x[k]; });
 }
+
+void lstm(const float* KOMPAKT_RESTRICT gates, const float* KOMPAKT_RESTRICT hidden, size_t n,
+          float* KOMPAKT_RESTRICT cell, float* KOMPAKT_RESTRICT state) {
+  for (size_t i = 0; i < n; ++i) {
+    const float in = sigmoid_of(gates[i] + hidden[i]);
+    const float keep = sigmoid_of(gates[n + i] + hidden[n + i]);
+    const float fresh = tanh_of(gates[2 * n + i] + hidden[2 * n + i]);
+    const float show = sigmoid_of(gates[3 * n + i] + hidden[3 * n + i]);
+    cell[i] = keep * cell[i] + in * fresh;
+    state[i] = show * tanh_of(cell[i]);
+  }
+}
+
+void gru(const float* KOMPAKT_RESTRICT gates, const float* KOMPAKT_RESTRICT hidden, size_t n,
+         float* KOMPAKT_RESTRICT state) {
+  for (size_t i = 0; i < n; ++i) {
+    const float reset = sigmoid_of(gates[i] + hidden[i]);
+    const float update = sigmoid_of(gates[n + i] + hidden[n + i]);
+    const float fresh = tanh_of(gates[2 * n + i] + reset * hidden[2 * n + i]);
+    state[i] = (1.0f - update) * fresh + update * state[i];
+  }
+}

@@ -260,6 +260,36 @@ def _attention(node: Node, inputs: Types, where: str) -> ValueType:
     return inputs[0]
 
 
+def _embedding(node: Node, inputs: Types, where: str) -> ValueType:
+    if node.inputs[0] != Program.input_name or len(inputs[0].shape) != 1:
+        raise ArtifactError(f"{where}: embedding reads the program's input, token ids of shape (T)", "node")
+    weight, tokens = node.attrs["weight"], inputs[0].shape[0]
+    shape = (weight.shape[1], tokens, 1)
+    if isinstance(weight, FloatWeight):
+        return ValueType(F32, shape)
+    if weight.encoding.grains != 1:
+        raise ArtifactError(f"{where}: a table of codes has one grain, got {weight.encoding.grains}", "encoding")
+    return ValueType(CODE, shape, weight.encoding)
+
+
+GATES = {"lstm": 4, "gru": 3}
+
+
+def _recurrent(node: Node, inputs: Types, where: str) -> ValueType:
+    rows, *positions = _need_map(inputs[0], node, where)
+    weight, encoding = node.attrs["weight"], node.attrs["encoding"]
+    if weight.shape[0] != GATES[node.op] * weight.shape[1] or rows != weight.shape[0]:
+        raise ArtifactError(
+            f"{where}: {node.op} takes ({GATES[node.op]} H, ..) and a weight ({GATES[node.op]} H, H), got {rows} "
+            f"channels and {weight.shape}",
+            "shape",
+        )
+    _need_rows(inputs[0], len(node.attrs["m"]), node.op, where)
+    state = ValueType(F32 if encoding is None else CODE, (weight.shape[1], *positions), encoding)
+    _sum_kind(weight, state, where)
+    return state
+
+
 def _reshape(node: Node, inputs: Types, where: str) -> ValueType:
     channels, *positions = inputs[0].shape
     size = node.attrs["size"]
@@ -300,6 +330,9 @@ _RULES: dict[str, Callable[[Node, Types, str], ValueType]] = {
     "add_constant": _add_constant,
     "layer_norm": _same,
     "attention": _attention,
+    "embedding": _embedding,
+    "lstm": _recurrent,
+    "gru": _recurrent,
     "reshape": _reshape,
     "gather": _gather,
 }

@@ -27,7 +27,7 @@ def describe(node: Node, sink: Sink) -> dict[str, Any]:
             entry[field.name] = describe_weight(value, sink)
         elif isinstance(value, np.ndarray):
             sink.put(_STORED[field.name], value)
-        elif field.name == "encoding":
+        elif field.name == "encoding" and value is not None:
             entry[field.name] = describe_encoding(value)
         elif value != _default(field.name, field.default, node.attrs):
             entry[field.name] = list(value) if isinstance(value, tuple) else value
@@ -62,7 +62,7 @@ def restore(entry: Mapping[str, Any], source: Source, shape: tuple[int, ...]) ->
 def _stored_arrays(op: Any, attrs: Mapping[str, Any], source: Source, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Arrays of a node in the order in which the sections hold them."""
     rows = shape[0]
-    if op == "affine":
+    if op in ("affine", "lstm", "gru"):
         shapes: dict[str, tuple[int, ...]] = {"m": (rows,), "b": (rows,)}
     elif op == "threshold" and "encoding" in attrs:
         shapes = {"thresholds": (rows, (1 << attrs["encoding"].bits) - 1), "directions": (rows,)}

@@ -105,10 +105,28 @@ def _relate_pool(attrs: Attributes, where: str) -> None:
         raise ArtifactError(f"{where}: padding must be below kernel, got {padding} and {kernel}", "shape")
 
 
+def _relate_recurrent(attrs: Attributes, where: str) -> None:
+    _relate_affine(attrs, where)
+    if (attrs["encoding"] is None) != (attrs["inv_step"] is None):
+        raise ArtifactError(f"{where}: a state has both encoding and inv_step, or none of them", "node")
+
+
 _CODES = Field("codes", parse.codes, None)
 _STRIDE = Field("stride", parse.positive_pair, (1, 1))
 _PADDING = Field("padding", parse.padding_pair, (0, 0))
 _POOL_STRIDE = Field("stride", parse.positive_pair, None)
+
+_RECURRENT = Op(
+    (F32,),
+    (
+        Field("weight", parse.weight_2d),
+        Field("m", parse.float_row),
+        Field("b", parse.float_row),
+        Field("encoding", parse.affine_encoding, None),
+        Field("inv_step", parse.positive_float, None),
+    ),
+    relate=_relate_recurrent,
+)
 
 OPS: Mapping[str, Op] = {
     "quantize": Op((F32,), (Field("encoding", parse.affine_encoding), Field("inv_step", parse.positive_float))),
@@ -169,6 +187,9 @@ OPS: Mapping[str, Op] = {
     "add_constant": Op((F32,), (Field("value", parse.float_map),)),
     "layer_norm": Op((F32,), (Field("eps", parse.positive_float),)),
     "attention": Op((F32,), (Field("heads", parse.positive_int), Field("scale", parse.positive_float)), arity=(3, 3)),
+    "embedding": Op((F32,), (Field("weight", parse.weight_2d),)),
+    "lstm": _RECURRENT,
+    "gru": _RECURRENT,
     "reshape": Op((F32, ACC, CODE), (Field("size", parse.size_pair),)),
     "gather": Op((CODE, F32), (Field("index", parse.indices), Field("axis", parse.gather_axis, 0))),
 }

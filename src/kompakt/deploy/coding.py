@@ -82,3 +82,9 @@ def _ascending(thresholds: np.ndarray) -> np.ndarray:
     for i in range(1, len(result)):
         result[i] = max(result[i], np.nextafter(result[i - 1], np.float32(np.inf)))
     return result
+
+
+def table_coding(encoding: Encoding, scale: float) -> Coding:
+    """The coding of a table of codes (an embedding), which nothing codes anew."""
+    order = np.argsort(encoding.table()[0], kind="stable")
+    return Coding(encoding, np.float32(scale), tuple(order.tolist()), None, False)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, fx
 
+from .._core.errors import GraphError
 from ..artifact import Node, Program, Weight, check
 from ..graph import Graph, Kind, operand
 from ..graph.fold import batch_norm_affine
-from .coding import Coding, coding_of
+from .coding import Coding, coding_of, table_coding
 from .hoist import hoist_slots
 from .thresholds import recode_thresholds, threshold_table
 from .values import Coded, Lazy, Value
@@ -65,6 +66,7 @@ class _Lowering:
             "conv2d": self._layer, "linear": self._layer, "batch_norm": self._batch_norm, "slot": self._slot,
             "clamp": self._clamp, "add": self._add, "identity": self._identity, "avg_pool": self._avg_pool,
             "unary": self._function, "attention": self._function,
+            "embedding": self._embedding, "lstm": self._recurrent, "gru": self._recurrent,
             "layer_norm": self._layer_norm, "add_constant": self._add_constant,
             "flatten": self._flatten, "max_pool": self._carry, "shift_pad": self._carry, "concat": self._concat,
             "gather": self._carry, "reshape": self._reshape,
@@ -170,6 +172,31 @@ class _Lowering:
         inputs = tuple(self._float(self.values[operand(node, i)]) for i in range(len(node.all_input_nodes)))
         attrs = {key: _exact(value) if isinstance(value, float) else value for key, value in kind.attrs.items()}
         return Lazy(self._emit(kind.op, node.name, inputs, **attrs), "f32")
+
+    def _embedding(self, node: fx.Node, kind: Kind) -> Value:
+        stored = stored_weight(self.graph.submodule(node))
+        source = self._source(node)
+        if source.name != Program.input_name:
+            raise GraphError(f"{node.target}: an embedding must read the model's input; nothing may come before it")
+        name = self._emit("embedding", str(node.target), (source.name,), weight=stored.weight)
+        if not isinstance(stored.weight, Weight):
+            return Lazy(name, "f32")
+        return Coded(name, table_coding(stored.weight.encoding, stored.scale[0]))
+
+    def _recurrent(self, node: fx.Node, kind: Kind) -> Value:
+        layer = self.graph.submodule(node)
+        stored = stored_weight(layer)
+        coding = None if layer.state is None else coding_of(layer.state.quantizer)
+        scale = stored.scale * (1.0 if coding is None else float(coding.scale))
+        rows = Lazy(str(node.target), "acc", scale, stored.bias).affine32
+        attrs: dict[str, Any] = {"weight": stored.weight, "m": rows[0], "b": rows[1]}
+        if coding is not None:
+            op, coder = coding.node()
+            if op != "quantize":
+                raise GraphError(f"{node.target}: a state is quantized on a uniform grid only; use 'lsq' for it")
+            attrs.update(coder)
+        name = self._emit(kind.op, str(node.target), (self._float(self._source(node)),), **attrs)
+        return Lazy(name, "f32") if coding is None else Coded(name, coding)
 
     def _layer_norm(self, node: fx.Node, kind: Kind) -> Value:
         norm, value = self.graph.submodule(node), self._function(node, kind)

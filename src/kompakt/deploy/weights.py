@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
 from torch.nn.utils import parametrize
 
 from ..artifact import FloatWeight, Weight
@@ -29,7 +28,7 @@ class StoredWeight:
     reach: int
 
 
-def stored_weight(layer: nn.Conv2d | nn.Linear) -> StoredWeight:
+def stored_weight(layer: Any) -> StoredWeight:
     """What the file holds of a layer: codes where its weight has a quantizer, else float32 values."""
     parametrizations: Any = layer.parametrizations if parametrize.is_parametrized(layer, "weight") else None
     if parametrizations is None or not isinstance(parametrizations.weight[0], WeightSlot):
@@ -50,5 +49,6 @@ def pointwise(weight: Weight | FloatWeight) -> Weight | FloatWeight:
     return Weight(weight.codes[:, :, None, None], weight.encoding)
 
 
-def _bias(layer: nn.Conv2d | nn.Linear, outputs: int) -> np.ndarray:
-    return np.zeros(outputs) if layer.bias is None else np.asarray(layer.bias.detach().double().cpu().numpy())
+def _bias(layer: Any, outputs: int) -> np.ndarray:
+    bias = getattr(layer, "bias", None)  # an embedding has none
+    return np.zeros(outputs) if bias is None else np.asarray(bias.detach().double().cpu().numpy())

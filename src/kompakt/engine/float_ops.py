@@ -116,6 +116,21 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, scale: fl
     return (total * inverse[:, :, None, :]).reshape(shape)
 
 
+def lstm(gates: np.ndarray, hidden: np.ndarray, state: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One step, gates (N, 4 H) in the order i, f, g, o: the new state and cell."""
+    i, f, g, o = np.split(gates + hidden, 4, axis=1)
+    cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(cell), cell
+
+
+def gru(gates: np.ndarray, hidden: np.ndarray, state: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One step, gates (N, 3 H) in the order r, z, n: the new state; the cell stays."""
+    (ir, iz, new), (hr, hz, hn) = np.split(gates, 3, axis=1), np.split(hidden, 3, axis=1)
+    new = tanh(new + sigmoid(ir + hr) * hn)
+    update = sigmoid(iz + hz)
+    return (f32(1) - update) * new + update * state, cell
+
+
 def _polynomial(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
     """Horner's rule, one product and one sum per step."""
     total = np.full_like(x, coefficients[0])

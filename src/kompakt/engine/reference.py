@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .._core.errors import InputError
-from ..artifact import Node, Program, ValueType, check
+from ..artifact import FloatWeight, Node, Program, ValueType, check
 from ..artifact.check import zero_code
 from ..encoding import Encoding, levels
 from . import float_ops
@@ -57,6 +58,10 @@ def _checked_input(program: Program, x: np.ndarray) -> np.ndarray:
         raise InputError(f"input: expected shape (N, {', '.join(map(str, program.input_shape))}), got {x.shape}")
     if np.isnan(x).any():
         raise InputError("input: holds NaN; remove it before running")
+    limits = [node.attrs["weight"].shape[0] for node in program.nodes if node.op == "embedding"]
+    wrong = (x < 0) | (x >= min(limits, default=0)) | (x != np.floor(x))
+    if limits and wrong.any():
+        raise InputError(f"input: expected whole token ids in 0..{min(limits) - 1}, got {x[wrong][0]}")
     return x
 
 
@@ -253,6 +258,37 @@ def _attention(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray
     return float_ops.attention(q, k, v, node.attrs["heads"], node.attrs["scale"])
 
 
+def _embedding(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    weight, rows = node.attrs["weight"], inputs[0].astype(np.int64)
+    table = weight.levels() if isinstance(weight, FloatWeight) else weight.codes
+    return np.moveaxis(table[rows], 2, 1)[..., None]
+
+
+def _recurrent(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    """The state after every position, which are the steps."""
+    weight, encoding = node.attrs["weight"], node.attrs["encoding"]
+    coder = None if encoding is None else Node("quantize", "q", ("s",), _coder(node))
+    product = Node("linear", "l", ("s",), {"weight": weight})
+    size = (len(inputs[0]), weight.shape[1])
+    state, cell = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    advance = float_ops.lstm if node.op == "lstm" else float_ops.gru
+    shown, states = _shown(coder, state), []
+    for gates in np.moveaxis(inputs[0].reshape(*inputs[0].shape[:2], -1), 2, 0):
+        sums = _linear(product, [shown], [ValueType("", (), encoding)])
+        state, cell = advance(gates, sums.astype(np.float32) * node.attrs["m"] + node.attrs["b"], state, cell)
+        shown = _shown(coder, state)
+        states.append(shown)
+    return np.stack(states, 2).reshape(*size, *inputs[0].shape[2:])
+
+
+def _coder(node: Node) -> dict[str, Any]:
+    return {"encoding": node.attrs["encoding"], "inv_step": node.attrs["inv_step"]}
+
+
+def _shown(coder: Node | None, state: np.ndarray) -> np.ndarray:
+    return state if coder is None else _quantize(coder, [state], [])
+
+
 def _reshape(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     return inputs[0].reshape(*inputs[0].shape[:2], *node.attrs["size"])
 
@@ -289,6 +325,9 @@ _OPS: dict[str, Callable[[Node, list[np.ndarray], Types], np.ndarray]] = {
     "add_constant": _add_constant,
     "layer_norm": _layer_norm,
     "attention": _attention,
+    "embedding": _embedding,
+    "lstm": _recurrent,
+    "gru": _recurrent,
     "reshape": _reshape,
     "gather": _gather,
 }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .._core.errors import GraphError
 from .attention import SelfAttention
+from .recurrent import RecurrentLayers
 
 
 class AttentionLayers(nn.Module):
@@ -90,6 +91,8 @@ COMPOSITES: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.MultiheadAttention: AttentionLayers,
     nn.TransformerEncoderLayer: EncoderLayer,
     nn.TransformerEncoder: Encoder,
+    nn.LSTM: RecurrentLayers,
+    nn.GRU: RecurrentLayers,
 }
 
 

@@ -26,7 +26,7 @@ def equalize(graph: Graph) -> Graph:
     Source: Nagel et al., "Data-Free Quantization through Weight Equalization and Bias Correction", ICCV 2019, sec. 4.1.
     """
     graph = graph.copy()
-    pairs = [(first, node) for node in graph.layers() if (first := _partner(graph, node)) is not None]
+    pairs = [(first, node) for node in graph.products() if (first := _partner(graph, node)) is not None]
     for _ in range(SWEEPS):
         for first, second in pairs:
             _share(graph.submodule(first), graph.submodule(second))

@@ -13,6 +13,10 @@ from .._core.errors import GraphError
 from .kind import Kind, node_label
 from .kinds import kind_of
 
+PRODUCTS = ("conv2d", "linear")
+RECURRENT = ("lstm", "gru")
+LAYERS = (*PRODUCTS, *RECURRENT, "embedding")
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -20,7 +24,7 @@ class Graph:
 
     Attributes:
         module: runs like the model it was traced from, with the same sub-modules.
-        example: the example input (1 or more samples), float32.
+        example: the example input (1 or more samples), float32, or whole numbers where they are token ids.
     """
 
     module: fx.GraphModule
@@ -50,8 +54,12 @@ class Graph:
         return self.module.get_submodule(str(node.target))
 
     def layers(self) -> list[fx.Node]:
-        """The nodes with weights (convolutions and linear layers), in order."""
-        return [node for node in self.nodes if self.kind(node).op in ("conv2d", "linear")]
+        """The nodes with weights, in order."""
+        return [node for node in self.nodes if self.kind(node).op in LAYERS]
+
+    def products(self) -> list[fx.Node]:
+        """The layers that multiply what they read: convolutions and linear layers."""
+        return [node for node in self.nodes if self.kind(node).op in PRODUCTS]
 
     def copy(self) -> Graph:
         """A deep copy: rewrites never change the graph that they are given."""

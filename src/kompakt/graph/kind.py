@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,16 @@ class Kind:
 
 
 class Slot(nn.Module):
-    """Base of modules that rewrites put on an activation edge; a node that calls one has kind `slot`."""
+    """Base of modules that rewrites put on an activation edge; a node that calls one has kind `slot`.
+
+    While `calibrating`, a slot is to be fitted to what passes.
+    """
+
+    calibrating = False
+
+    def fit(self, x: Tensor) -> None:
+        """Set parameters from values."""
+        raise NotImplementedError
 
 
 class Primitive(nn.Module):

@@ -13,7 +13,7 @@ from .kind import Kind, node_label
 
 AXES: dict[str, tuple[int, ...]] = {
     "conv2d": (4,), "max_pool": (4,), "avg_pool": (4,), "shift_pad": (4,), "flatten": (2, 4), "batch_norm": (2, 4),
-    "linear": (2, 3), "layer_norm": (2, 3), "attention": (3,),
+    "linear": (2, 3), "embedding": (2,), "lstm": (3,), "gru": (3,), "layer_norm": (2, 3), "attention": (3,),
 }  # fmt: skip
 """Axes of the input, batch included, where an operator demands them; others take (2, 3, 4)."""
 LAYOUTS = {2: "(N, features)", 3: "(N, tokens, features)", 4: "(N, C, H, W)"}

@@ -176,6 +176,12 @@ def _layer_norm(m: nn.LayerNorm) -> Kind:
     return Kind("layer_norm", {"eps": m.eps})
 
 
+def _embedding(m: nn.Embedding) -> Kind:
+    if m.max_norm is not None:
+        raise GraphError("an embedding with max_norm is not supported; leave it out")
+    return Kind("embedding")
+
+
 def _expand(input: object, *sizes: object) -> Kind:
     raise GraphError("expanding (a class token) is not supported; average the tokens with x.mean(1) instead")
 
@@ -202,6 +208,7 @@ MODULES: dict[type[nn.Module], Callable[[Any], Kind]] = {
     nn.SiLU: lambda m: _unary("silu")(None),
     nn.Tanh: lambda m: _unary("tanh")(None),
     nn.LayerNorm: _layer_norm,
+    nn.Embedding: _embedding,
     nn.MaxPool2d: _max_pool_module,
     nn.AvgPool2d: _avg_pool_module,
     nn.AdaptiveAvgPool2d: lambda m: _adaptive(None, m.output_size),
@@ -233,7 +240,7 @@ FUNCTIONS: dict[Any, Callable[..., Kind]] = {
     F.pad: _pad,
     operator.getitem: _getitem,
     F.dropout: _dropout,
-    "contiguous": _identity,
+    **dict.fromkeys(("contiguous", "long", "int"), _identity),
     "size": _shape,
     getattr: _shape,
 }

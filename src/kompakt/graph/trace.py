@@ -37,11 +37,12 @@ def trace(model: nn.Module, example: Tensor) -> Graph:
         example, or holds an operation that the engine does not know.
     """
     _check_arguments(model, example)
-    model, example = _copied(model).eval(), example.detach().float()
+    model, example = _copied(model).eval(), example.detach()
+    example = example.float() if example.is_floating_point() else example.long()
     if _Tracer().is_leaf_module(model, ""):
         model = nn.Sequential(model)
     _run(model, example)
-    probe = torch.randn(example.shape, generator=torch.Generator().manual_seed(PROBE_SEED))
+    probe = _probe(model, example)
     with torch.no_grad():
         expected = model(probe.clone())
     graph = Graph(_traced(open_composites(model)), example)
@@ -89,7 +90,9 @@ class _Tracer(fx.Tracer):
 def _check_arguments(model: object, example: object) -> None:
     if not isinstance(model, nn.Module):
         raise GraphError(f"expected a torch.nn.Module, got {type(model).__name__}; give the model itself")
-    if not isinstance(example, Tensor) or not example.is_floating_point() or example.dim() < 2 or not example.numel():
+    is_tokens = _reads_tokens(model) and isinstance(example, Tensor) and example.dtype in (torch.int32, torch.int64)
+    is_legal = is_tokens or (isinstance(example, Tensor) and example.is_floating_point())
+    if not isinstance(example, Tensor) or not is_legal or example.dim() < 2 or not example.numel():
         found = f"{example.dtype} {tuple(example.shape)}" if isinstance(example, Tensor) else type(example).__name__
         raise GraphError(f"the example input must be a float tensor (N, ...), N >= 1, got {found}")
     parameters = inspect.signature(model.forward).parameters.values()
@@ -101,6 +104,19 @@ def _check_arguments(model: object, example: object) -> None:
             f"{type(model).__name__}.forward takes {len(needed)} inputs ({', '.join(needed)}); only one is "
             "supported, wrap it in a module that makes the others itself"
         )
+
+
+def _reads_tokens(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.Embedding) for module in model.modules())
+
+
+def _probe(model: nn.Module, example: Tensor) -> Tensor:
+    """Random values of the example's shape; token ids are those of the example in another order."""
+    generator = torch.Generator().manual_seed(PROBE_SEED)
+    if not _reads_tokens(model):
+        return torch.randn(example.shape, generator=generator)
+    order = torch.randperm(example.numel(), generator=generator)
+    return example.flatten()[order].reshape(example.shape)
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -16,6 +16,8 @@ from ..artifact import FloatWeight, Node, Program, ValueType, Weight, check
 from ..encoding import Affine, Planes, packed_bytes
 
 FLOAT_BITS = 32
+RECURRENT = ("lstm", "gru")
+"""Operators whose weights multiply their own state."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class NodeCost:
         shape: the weight's, () without one.
         macs: multiply-adds.
         weight_bits: bits of a stored weight, 32 for floats, 0 without weights.
-        activation_bits: bits of the first input's elements, 32 for floats and sums.
+        activation_bits: bits of what is multiplied, the first input's elements or the state's; 32 for floats and sums.
         weight_bytes: packed codes and their bases, or floats.
         table_bytes: everything else the node takes from the file's sections: scales, offsets, thresholds, directions.
         activation_bytes: the value that the node gives, stored by itself: codes in their bits, else 4 bytes each.
@@ -126,9 +128,9 @@ def _node_cost(node: Node, types: Mapping[str, ValueType]) -> NodeCost:
         name=node.name,
         op=node.op,
         shape=() if weight is None else weight.shape,
-        macs=0 if weight is None else prod(weight.shape) * positions,
+        macs=0 if weight is None or node.op == "embedding" else prod(weight.shape) * positions,
         weight_bits=0 if weight is None else weight.bits,
-        activation_bits=_bits(types[node.inputs[0]]),
+        activation_bits=_bits(value if node.op in RECURRENT else types[node.inputs[0]]),
         weight_bytes=0 if weight is None else _weight_bytes(weight),
         table_bytes=sum(array.nbytes for array in node.attrs.values() if isinstance(array, np.ndarray)),
         activation_bytes=_value_bytes(value),

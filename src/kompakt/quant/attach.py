@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from .._core.errors import GraphError, QuantizerError
 from ..graph import Graph, check, operand
+from ..graph.graph import RECURRENT
 from .quantizer import Quantizer
 from .slots import ActivationSlot, WeightSlot
 from .table import method
@@ -59,10 +60,14 @@ def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None
             _insert(graph, node, residual, list(node.users), f"{node.name}_store")
     made: dict[tuple[fx.Node, Choice], fx.Node] = {}
     for name, choice in layers.items():
-        node = by_name[name]
+        node, op = by_name[name], graph.kind(by_name[name]).op
         if choice.weight is not None:
             _quantize_weight(graph, node, choice.weight)
-        if choice.activation is not None:
+        if choice.activation is None or op == "embedding":  # token ids are whole numbers already
+            continue
+        if op in RECURRENT:
+            _quantize_state(graph, node, choice)
+        else:
             _quantize_input(graph, node, choice.activation, made)
     return check(graph.refresh())
 
@@ -111,7 +116,8 @@ def _quantize_weight(graph: Graph, node: fx.Node, choice: Choice) -> None:
     if parametrize.is_parametrized(layer, "weight"):
         raise QuantizerError(f"{name}: already has a parametrization (a quantizer, weight_norm); remove it first")
     weight = layer.weight.detach()
-    grains = weight.shape[0] if parts.grain == "channel" else 1
+    is_table = graph.kind(node).op == "embedding"  # its rows become activations, which have one grain
+    grains = weight.shape[0] if parts.grain == "channel" and not is_table else 1
     quantizer = _named(name, lambda: Quantizer(parts, choice.bits, True, grains))
     _named(name, lambda: quantizer.fit(weight))
     parametrize.register_parametrization(layer, "weight", WeightSlot(quantizer.eval(), choice.method))
@@ -124,15 +130,28 @@ def _quantize_input(graph: Graph, node: fx.Node, choice: Choice, made: dict[tupl
     node.args = (made[source, choice], *node.args[1:])
 
 
-def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node], name: str) -> fx.Node:
-    parts, signed = method(choice.method), not is_nonnegative(graph, source)
+def _quantize_state(graph: Graph, node: fx.Node, choice: LayerChoice) -> None:
+    """A recurrent layer multiplies its own state: the slot lies inside it."""
+    name = f"{node.name}_state"
+    if choice.weight is None or choice.activation is None:
+        raise QuantizerError(f"{name}: a state is quantized together with its weights; give the layer both bit-widths")
+    graph.submodule(node).quantize(_slot(choice.activation, True, name))
+
+
+def _slot(choice: Choice, signed: bool, name: str) -> ActivationSlot:
+    parts = method(choice.method)
     if signed and parts.needs_positive:
         raise QuantizerError(
             f"{name}: method {choice.method!r} needs activations that are never negative (after a ReLU), these can be; "
             "use 'lsq' for this layer"
         )
     quantizer = _named(name, lambda: Quantizer(parts, choice.bits, signed, sample_axis=True))
-    graph.module.add_submodule(f"slots.{name}", ActivationSlot(quantizer, choice.method, name))
+    return ActivationSlot(quantizer, choice.method, name)
+
+
+def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node], name: str) -> fx.Node:
+    slot_module = _slot(choice, not is_nonnegative(graph, source), name)
+    graph.module.add_submodule(f"slots.{name}", slot_module)
     with graph.module.graph.inserting_after(source):
         slot = graph.module.graph.call_module(f"slots.{name}", (source,))
     for user in users:

@@ -42,8 +42,12 @@ def correct(
 
 
 def channel_means(y: Tensor) -> Tensor:
-    """Mean of every channel of (N, C) or (N, C, H, W), float64 (C,)."""
-    return y.double().mean([d for d in range(y.dim()) if d != 1])
+    """Mean of every channel of (N, C), (N, T, C) or (N, C, H, W), float64 (C,)."""
+    return y.double().mean([d for d in range(y.dim()) if d != _channel_axis(y)])
+
+
+def _channel_axis(y: Tensor) -> int:
+    return 2 if y.dim() == 3 else 1
 
 
 class _Means(fx.Interpreter):
@@ -51,7 +55,7 @@ class _Means(fx.Interpreter):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph.module)
-        self.layers = {str(node.target) for node in graph.layers()}
+        self.layers = {str(node.target) for node in graph.products()}
         self.means: dict[str, Tensor] = {}
 
     def of(self, batch: Tensor) -> dict[str, Tensor]:
@@ -73,7 +77,7 @@ class _Corrector(fx.Interpreter):
         self, graph: Graph, means: dict[str, Tensor], rounding: Rounding, on_layer: Callable[[str, int, int], None]
     ) -> None:
         super().__init__(graph.module)
-        self.order = [str(node.target) for node in graph.layers()]
+        self.order = [str(node.target) for node in graph.products()]
         self.means, self.rounding, self.on_layer = means, rounding, on_layer
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -91,7 +95,7 @@ class _Corrector(fx.Interpreter):
         if layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros_like(error))
         layer.bias.sub_(error)
-        return y - error.reshape(1, -1, *[1] * (y.dim() - 2))
+        return y - error.reshape([-1 if d == _channel_axis(y) else 1 for d in range(y.dim())])
 
 
 def _has_slot(layer: Any) -> bool:

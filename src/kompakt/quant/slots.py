@@ -34,11 +34,12 @@ class ActivationSlot(Slot):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.calibrating:
-            self._fit(x)
+            self.fit(x)
         y: Tensor = self.quantizer(x)
         return y
 
-    def _fit(self, x: Tensor) -> None:
+    def fit(self, x: Tensor) -> None:
+        """Fit the quantizer. Raises: QuantizerError naming the edge."""
         try:
             self.quantizer.fit(x)
         except QuantizerError as error:

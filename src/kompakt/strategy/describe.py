@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from ..artifact import Program
 from ..graph import Graph, operand
+from ..graph.graph import RECURRENT
 from ..measure import layer_costs
 from ..quant import ActivationSlot
 from .recipe import Recipe
@@ -85,6 +86,9 @@ def _weight_quantizer(layer: Any, original: np.ndarray) -> dict[str, Any]:
 
 
 def _activation_method(graph: Graph, node: fx.Node) -> str:
+    if graph.kind(node).op in RECURRENT:
+        state = graph.submodule(node).state
+        return "float" if state is None else str(state.method)
     source = operand(node)
     while source.op != "placeholder" and graph.kind(source).op in ("max_pool", "flatten", "shift_pad"):
         source = operand(source)

@@ -42,9 +42,10 @@ def _layer(graph: Graph, node: fx.Node, is_end: bool) -> dict[str, Any]:
     notes = ["first or last: 8 bits unless the recipe says otherwise"] if is_end else []
     if not is_nonnegative(graph, source):
         notes.append("input can be negative: its method must allow that (lsq does)")
-    positions = prod(node.meta["shape"][2:])
+    op, shape = graph.kind(node).op, node.meta["shape"]
+    positions = 0 if op == "embedding" else shape[1] if len(shape) == 3 else prod(shape[2:])
     return {
-        "name": str(node.target), "op": graph.kind(node).op, "shape": list(weight.shape), "parameters": weight.numel(),
+        "name": str(node.target), "op": op, "shape": list(weight.shape), "parameters": weight.numel(),
         "macs": weight.numel() * positions, "bytes": weight.numel() * FLOAT_BYTES,
         "input_bytes": prod(source.meta["shape"][1:]) * FLOAT_BYTES, "note": "; ".join(notes),
     }  # fmt: skip

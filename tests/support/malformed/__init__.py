@@ -13,5 +13,6 @@ from . import manifest as manifest
 from . import nodes as nodes
 from . import numbers as numbers
 from . import shapes as shapes
+from . import tokens as tokens
 from ._case import CASES as CASES
 from ._case import Case as Case

@@ -32,6 +32,8 @@ def _change(kind: str, name: str, change: Callable[[Draft], Any]) -> None:
     add(Case(name, (kind,), make))
 
 
+_encoding("recurrent_state_of_planes", "gu", "encoding", {"bits": 1, "kind": "planes", "basis": [1]})
+_value("recurrent_inv_step_zero", "gu", "inv_step", 0.0)
 _value("unary_function_unknown", "u", "function", "softplus")
 attribute("node", "unary_function_is_a_number", "u", "function", 1)
 _value("layer_norm_eps_zero", "ln", "eps", 0.0)
