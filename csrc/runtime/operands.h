@@ -43,12 +43,16 @@ class Operands {
       if (is_identity_)
         std::memcpy(to, codes, n);
       else if (is_flip_)
-        for (size_t i = 0; i < n; ++i) to[i] = codes[i] ^ levels_[0];
+        flip(codes, n, levels_[0], to);
       else
         map_codes_(codes, n, levels_.data(), bits_, to);
     } else {
       for (size_t i = 0; i < n; ++i) to[i] = levels_[codes[i]];
     }
+  }
+
+  static void flip(const uint8_t* __restrict__ codes, size_t n, Operand bits, Operand* __restrict__ to) {
+    for (size_t i = 0; i < n; ++i) to[i] = static_cast<Operand>(codes[i] ^ bits);
   }
 
   void (*map_codes_)(const uint8_t*, size_t, const uint8_t*, int, uint8_t*);

@@ -31,6 +31,15 @@ void map(const uint8_t* code, size_t n, const uint8_t* map, int bits, uint8_t* o
     const __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(map)));
     for (; i + 64 <= n; i += 64)
       _mm512_storeu_si512(out + i, _mm512_shuffle_epi8(table, _mm512_loadu_si512(code + i)));
+  } else {
+    const __m512i table[4] = {_mm512_loadu_si512(map), _mm512_loadu_si512(map + 64), _mm512_loadu_si512(map + 128),
+                              _mm512_loadu_si512(map + 192)};
+    for (; i + 64 <= n; i += 64) {
+      const __m512i codes = _mm512_loadu_si512(code + i);
+      const __m512i low = _mm512_permutex2var_epi8(table[0], codes, table[1]);
+      const __m512i high = _mm512_permutex2var_epi8(table[2], codes, table[3]);
+      _mm512_storeu_si512(out + i, _mm512_mask_blend_epi8(_mm512_movepi8_mask(codes), low, high));
+    }
   }
   map_table(code + i, n - i, map, bits, out + i);
 }
