@@ -43,26 +43,46 @@ inline size_t find_runs(const size_t* taps, TapRun* runs) {
   return count;
 }
 
+// Whether all taps of a step are neighbours.
+inline bool is_one_run(const size_t* taps) {
+  const __m512i first = _mm512_set1_epi64(static_cast<long long>(taps[0]));
+  const __m512i low = _mm512_add_epi64(first, _mm512_setr_epi64(0, 4, 8, 12, 16, 20, 24, 28));
+  const __m512i high = _mm512_add_epi64(low, _mm512_set1_epi64(32));
+  return (_mm512_cmpneq_epi64_mask(_mm512_loadu_si512(taps), low) |
+          _mm512_cmpneq_epi64_mask(_mm512_loadu_si512(taps + 8), high)) == 0;
+}
+
+inline bool is_even(const size_t* pixels, size_t rows, size_t stride) {
+  for (size_t r = 1; r < rows; ++r)
+    if (pixels[r] - pixels[r - 1] != stride) return false;
+  return true;
+}
+
+// Copies the operands of one step to the panel: (rows, 64).
+inline void copy_operands(const DotU8& a, const size_t* pixels, size_t rows, const size_t* taps, uint8_t* panel) {
+  TapRun runs[kStepTaps];
+  const size_t run_count = find_runs(taps, runs);
+  for (size_t r = 0; r < rows; ++r, panel += kStepBytes) {
+    const uint8_t* window = a.in + pixels[r];
+    for (size_t i = 0; i < run_count; ++i)
+      _mm512_mask_storeu_epi8(panel + runs[i].first, runs[i].bytes,
+                              _mm512_maskz_loadu_epi8(runs[i].bytes, window + runs[i].offset));
+  }
+}
+
 // Prepares the operands of `count` steps from `first` on for one tile of pixels.
 inline void gather_operands(const DotU8& a, size_t pixel, size_t rows, size_t first, size_t count, uint8_t* panel,
                             TileSource* sources) {
   const size_t* pixels = a.pixels + pixel;
+  const size_t* taps = a.taps + first * kStepTaps;
   const size_t stride = rows > 1 ? pixels[1] - pixels[0] : kStepBytes;
-  bool is_even = true;
-  for (size_t r = 2; r < rows; ++r) is_even = is_even && pixels[r] - pixels[r - 1] == stride;
-  for (size_t s = 0; s < count; ++s, panel += kTileBytes) {
-    TapRun runs[kStepTaps];
-    const size_t run_count = find_runs(a.taps + (first + s) * kStepTaps, runs);
-    if (is_even && run_count == 1) {
-      sources[s] = {a.in + pixels[0] + runs[0].offset, stride};
-      continue;
-    }
-    sources[s] = {panel, kStepBytes};
-    for (size_t r = 0; r < rows; ++r) {
-      const uint8_t* window = a.in + pixels[r];
-      for (size_t i = 0; i < run_count; ++i)
-        _mm512_mask_storeu_epi8(panel + r * kStepBytes + runs[i].first, runs[i].bytes,
-                                _mm512_maskz_loadu_epi8(runs[i].bytes, window + runs[i].offset));
+  const bool may_stay = is_even(pixels, rows, stride);
+  for (size_t s = 0; s < count; ++s, taps += kStepTaps, panel += kTileBytes) {
+    if (may_stay && is_one_run(taps)) {
+      sources[s] = {a.in + pixels[0] + taps[0], stride};
+    } else {
+      copy_operands(a, pixels, rows, taps, panel);
+      sources[s] = {panel, kStepBytes};
     }
   }
 }
