@@ -10,7 +10,7 @@ SOURCES := $(shell find src -name '*.py' -o -name '*.toml' -o -name '*.j2' -o -n
 # One thread per process: tests are small, and more would only compete with each other.
 TEST_ENV := OMP_NUM_THREADS=1
 
-.PHONY: help demo test slow lint bench results clean
+.PHONY: help demo test slow lint bench bench-all results clean
 
 help:
 	@echo "make demo      train, compress and run a small network: the whole job in a minute or two"
@@ -18,6 +18,7 @@ help:
 	@echo "make slow      the slow tests: installation, sanitizers, fuzzing, training"
 	@echo "make lint      ruff, mypy, import floors"
 	@echo "make bench     time runs/*/model.kpt beside other engines"
+	@echo "make bench-all every speed record, for some hours on a quiet machine; goes on where it was"
 	@echo "make results   docs/results.md from the records"
 	@echo "make clean     remove what was built (runs/ stays)"
 
@@ -41,6 +42,10 @@ bench: $(VENV)/.bench
 	for file in runs/*/model.kpt; do \
 	  $(BIN)/kompakt bench $$file --threads 1,2 --batch 1,32 --save benchmarks/results/$$(basename $$(dirname $$file)).json || exit 1; \
 	done
+
+bench-all: $(VENV)/.bench
+	KOMPAKT=$(BIN)/kompakt benchmarks/all.sh
+	$(BIN)/python benchmarks/figures.py
 
 results: $(VENV)/.dev
 	$(BIN)/kompakt results
@@ -69,5 +74,5 @@ $(VENV)/.dev: $(VENV)/.torch $(NATIVE)
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP) install -c constraints.txt -e '.[bench]'
+	$(PIP) install -c constraints.txt -e '.[bench,litert]'
 	@touch $@

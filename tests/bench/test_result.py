@@ -23,7 +23,7 @@ def test_json_has_the_documented_keys(tmp_path: Path) -> None:
     assert content == found.to_dict()
     assert set(content) == {
         "net", "isa", "rows", "aa_ratio", "aa_rows", "sentences", "absent", "how", "file", "settings", "machine",
-        "bits", "hidden", "bounds",
+        "bits", "hidden",
     }  # fmt: skip
     assert content["rows"][0] == {
         "engine": "onnxruntime:int8", "threads": 1, "batch": 1, "clock": "cpu", "ms_p10": 0.45, "ms_median": 0.465,

@@ -100,8 +100,9 @@ def environment(word: str) -> dict[str, str]:
 
 def rerun(arguments: Sequence[str], word: str) -> int:
     """Run `kompakt ARGUMENTS` again with `word` hidden: libraries look at the processor when they are loaded."""
-    code = "import sys; from kompakt.cli import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", code, *arguments], env=environment(word), check=False).returncode
+    command = [sys.executable, "-m", "kompakt", *arguments]
+    code = subprocess.run(command, env=environment(word), check=False).returncode
+    return code if code >= 0 else 128 - code  # as a shell reports the signal that ended a process
 
 
 def exposed(family: str, isa: str) -> str | None:

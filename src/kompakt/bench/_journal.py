@@ -93,4 +93,4 @@ def _continued(blank: BenchResult, path: Path) -> BenchResult:
             raise InputError(f"{path}: holds another measurement ({key} {came!r}, now {expected!r}); remove it")
     if found.file["sha256"] != blank.file["sha256"]:
         raise InputError(f"{path}: holds the measurement of another file; remove it")
-    return replace(blank, rows=found.rows, own=found.own, absent=found.absent, bounds=found.bounds)
+    return replace(blank, rows=found.rows, own=found.own, absent=found.absent)

@@ -77,7 +77,6 @@ class BenchResult:
         bits: word of bit-widths where the file was packed for this benchmark, untrained; empty for a file.
         hidden: CPU feature that was hidden from all engines ("amx", "avx512"), then family of
             engines -> by what; empty for none.
-        bounds: written by people afterwards: "engine, threads, batch" -> what limits ours where it is slower.
     """
 
     net: str
@@ -91,7 +90,6 @@ class BenchResult:
     machine: dict[str, Any] = field(default_factory=dict)
     bits: str = ""
     hidden: dict[str, str] = field(default_factory=dict)
-    bounds: dict[str, str] = field(default_factory=dict)
 
     @property
     def aa_ratio(self) -> float | None:
@@ -116,13 +114,12 @@ class BenchResult:
             "file": self.file,
             "settings": self.settings,
             "machine": self.machine,
-            "bounds": self.bounds,
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> BenchResult:
         """A result as `to_dict` wrote it. Raises: KeyError, TypeError."""
-        plain = ("net", "bits", "isa", "hidden", "absent", "how", "file", "settings", "machine", "bounds")
+        plain = ("net", "bits", "isa", "hidden", "absent", "how", "file", "settings", "machine")
         rows, own = (tuple(map(Row.from_dict, content[key])) for key in ("rows", "aa_rows"))
         return cls(rows=rows, own=own, **{key: content[key] for key in plain})
 

@@ -28,8 +28,8 @@ class BitWord:
 
     Attributes:
         activations: bits, None for float.
-        method: name in `quant.METHODS`, None for uniform levels (learned levels at 1 bit, where uniform ones do not
-            exist).
+        method: name in `quant.METHODS`, None for uniform levels. Where a method has not the bits, the other one is
+            taken: uniform levels do not exist at 1 bit, learned ones not above 4.
     """
 
     weights: int
@@ -44,9 +44,8 @@ class BitWord:
             raise RecipeError(f"bits: expected a word such as w2a2, w1a1, w4a8, w2a32 or w2a2-lq, got {word!r}")
         weights, activations, method = int(found[1]), int(found[2]), _METHODS.get(found[3] or "")
         parsed = cls(weights, None if activations == 32 else activations, method)
-        for bits in (parsed.weights, parsed.activations):
-            if method is not None and bits is not None and bits not in METHODS[method].bits:
-                raise RecipeError(f"bits: {word!r}: method {method!r} has {METHODS[method].bits} bits, not {bits}")
+        if method is not None and weights not in METHODS[method].bits:
+            raise RecipeError(f"bits: {word!r}: method {method!r} has {METHODS[method].bits} bits, not {weights}")
         return parsed
 
     def layer(self) -> LayerChoice:
@@ -61,7 +60,8 @@ class BitWord:
         return LayerChoice(weight, Choice(EDGE_METHOD, bits) if self.activations else None)
 
     def _choice(self, bits: int) -> Choice:
-        return Choice(self.method or ("lsq" if bits > 1 else "lq_nets"), bits)
+        method = self.method or EDGE_METHOD
+        return Choice(method if bits in METHODS[method].bits else "lsq" if bits > 1 else "lq_nets", bits)
 
 
 def pack_untrained(source: ModelSource, calibration: np.ndarray, word: BitWord) -> bytes:

@@ -8,14 +8,17 @@ from typing import Any
 
 from ..._core.files import atomic_write
 from . import _accuracy as accuracy
+from . import _goals as goals
 from . import _speed as speed
-from ._records import AccuracyRecord, BenchRecord, parse, read_folder
+from ._records import AccuracyRecord, BenchRecord, FigureRecord, Goal, parse, read_folder, read_list
 
 ACCURACY_FOLDER, BENCH_FOLDER, PAGE = "results", "benchmarks/results", "docs/results.md"
+FIGURE_FOLDER, GOALS = "benchmarks/figures", "benchmarks/goals.json"
 
 _HEAD = """# Results
 
-Generated from `results/*.json` and `benchmarks/results/*.json`; do not edit. Every number was written by a command."""
+Generated from `results/*.json`, `benchmarks/results/*.json`, `benchmarks/figures/*.json` and the goals in
+`benchmarks/goals.json`; do not edit. Every measured number was written by a command."""
 
 _ACCURACY = """## Accuracy
 
@@ -26,6 +29,14 @@ _SIZE = """## Size
 
 Bytes on disk: the float network as a safetensors file, and the `.kpt` file with its sections. BOPs are MACs x weight
 bits x activation bits."""
+
+_GOALS = """## Goals of speed
+
+Against the fastest of the engines that a goal is about, in one run; ratios as in the section on speed. *AVX-512, no
+AMX* and *AVX2 only* are processors without these features, or with them hidden from every engine. The networks have
+random weights and were quantized without training: their speed does not depend on what the weights are."""
+
+_FIGURES = """## Kompakt alone"""
 
 _SPEED = """## Speed
 
@@ -39,21 +50,28 @@ _SHORT = "## Not reached\n\nMissed goals, published numbers not reached, and eng
 _NONE = "No records yet."
 
 
-def render_results(accuracy_records: list[dict[str, Any]], bench_records: list[dict[str, Any]]) -> str:
+def render_results(
+    accuracy_records: list[dict[str, Any]], bench_records: list[dict[str, Any]],
+    goal_records: list[dict[str, Any]] | None = None, figure_records: list[dict[str, Any]] | None = None,
+) -> str:  # fmt: skip
     """The page as Markdown; equal records give equal text, in whatever order they come.
 
     Raises: DataError for a record that is not as the commands write it.
     """
-    return _render(parse(accuracy_records, AccuracyRecord), parse(bench_records, BenchRecord))
+    wanted, figures = parse(goal_records or [], Goal), parse(figure_records or [], FigureRecord)
+    return _render(parse(accuracy_records, AccuracyRecord), parse(bench_records, BenchRecord), wanted, figures)
 
 
 def generate(root: str | os.PathLike[str]) -> str:
     """The page of the records under `root`. Raises: DataError naming the file that is wrong."""
     runs = read_folder(Path(root) / ACCURACY_FOLDER)
     benches = read_folder(Path(root) / BENCH_FOLDER)
+    figures = read_folder(Path(root) / FIGURE_FOLDER)
     return _render(
         parse(list(runs.values()), AccuracyRecord, list(runs)),
         parse(list(benches.values()), BenchRecord, list(benches)),
+        parse(read_list(Path(root) / GOALS), Goal),
+        parse(list(figures.values()), FigureRecord, list(figures)),
     )
 
 
@@ -64,13 +82,20 @@ def update(root: str | os.PathLike[str]) -> Path:
     return page
 
 
-def _render(runs: list[AccuracyRecord], benches: list[BenchRecord]) -> str:
+def _render(
+    runs: list[AccuracyRecord], benches: list[BenchRecord], wanted: list[Goal], figures: list[FigureRecord]
+) -> str:
     found, benches = accuracy.entries(runs), speed.ordered(benches)
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
     if found:
         parts += [_SIZE, accuracy.size_section(found)]
+    if wanted:
+        parts += [_GOALS, goals.goals_section(wanted, benches)]
+    if figures:
+        parts += [_FIGURES, goals.figures_section(figures)]
     parts += [_SPEED, *(speed.speed_section(record) for record in benches)] if benches else [_SPEED, _NONE]
-    short = [*accuracy.shortfalls(found), *speed.losses(benches)]
+    short = [*accuracy.shortfalls(found), *goals.missed_goals(wanted, benches), *goals.missed_figures(figures)]
+    short += speed.losses(benches)
     parts += [_SHORT, "\n".join(f"* {line}" for line in short) if short else "Nothing."]
     if found:
         parts += ["## Runs", accuracy.provenance(found)]

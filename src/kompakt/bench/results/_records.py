@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -97,6 +97,8 @@ class BenchRecord(Record):
 
     net: str
     isa: str
+    bits: str = ""
+    hidden: dict[str, str] = {}
     rows: list[BenchRow]
     aa_rows: list[BenchRow]
     sentences: list[str]
@@ -105,6 +107,52 @@ class BenchRecord(Record):
     file: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     machine: dict[str, Any] = {}
+
+
+class Goal(Record):
+    """What a speed is meant to be, written by people in `benchmarks/goals.json`.
+
+    Attributes:
+        goal: in words. net, bits, threads, batch: of the benchmark that decides it.
+        against: peers; the fastest of those that were measured counts.
+        ratio: processor (a word of `COLUMNS`) -> the ratio to reach.
+        bounds: processor -> what limits ours where the goal is missed, measured, and what was tried.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    goal: str
+    net: str
+    bits: str
+    threads: int = 1
+    batch: int = 1
+    against: Annotated[list[str], Field(min_length=1)]
+    ratio: dict[Literal["amx", "avx512", "avx2"], Annotated[float, Field(gt=0)]]
+    bounds: dict[Literal["amx", "avx512", "avx2"], str] = {}
+
+
+class FigureRecord(Record):
+    """A measurement of Kompakt alone, as the scripts in `benchmarks/` write it.
+
+    Attributes:
+        relation: "<=" or ">=": how the value has to stand to the goal. band: 10 to 90 % of its repetitions.
+    """
+
+    name: str
+    value: float
+    unit: str
+    relation: Literal["<=", ">="] = "<="
+    goal: float | None = None
+    band: tuple[float, float] | None = None
+    how: str = ""
+    bound: str = ""
+    isa: str = ""
+    machine: str = ""
+    commit: str | None = None
+
+    @property
+    def is_reached(self) -> bool:
+        return self.goal is None or (self.value <= self.goal if self.relation == "<=" else self.value >= self.goal)
 
 
 Kind = TypeVar("Kind", bound=Record)
@@ -127,6 +175,19 @@ def parse(records: Sequence[dict[str, Any]], kind: type[Kind], where: Sequence[s
             field = ".".join(map(str, first["loc"])) or "record"
             raise DataError(f"{name}: {field}: {first['msg']}, got {str(first['input'])[:60]!r}") from error
     return parsed
+
+
+def read_list(path: Path) -> list[dict[str, Any]]:
+    """The records of a JSON file that holds a list of them; none where it is missing. Raises: DataError."""
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error})") from error
+    if not isinstance(content, list):
+        raise DataError(f"{path}: expected a list of records, got {type(content).__name__}")
+    return content
 
 
 def read_folder(folder: Path) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ HEADER = (
 
 def ordered(records: list[BenchRecord]) -> list[BenchRecord]:
     """By network, processor, instruction set, file."""
-    return sorted(records, key=lambda r: (r.net, str(r.machine.get("cpu")), r.isa, str(r.file.get("sha256"))))
+    return sorted(records, key=lambda r: (r.net, str(r.machine.get("cpu")), r.bits, r.isa, str(r.file.get("sha256"))))
 
 
 def speed_section(record: BenchRecord) -> str:
@@ -24,15 +24,21 @@ def speed_section(record: BenchRecord) -> str:
         rows.append(_cells(own, "Kompakt against itself (A/A)"))
         rows += [_cells(row, row.engine) for row in record.rows if (row.threads, row.batch) == (own.threads, own.batch)]
     cpu = record.machine.get("cpu", "unknown processor")
-    parts = [f"### {record.net}, {record.isa}, {cpu}", table(HEADER, rows)]
+    parts = [f"### {_title(record)}, {cpu}", table(HEADER, rows)]
     parts.append("\n".join(f"* {line}" for line in [*record.sentences, *_remarks(record)]))
     return "\n\n".join(parts)
+
+
+def _title(record: BenchRecord) -> str:
+    """Network, bits where it was packed untrained, level, and what was hidden."""
+    hidden = f", {record.hidden['features']} hidden" if record.hidden else ""
+    return f"{' '.join(part for part in (record.net, record.bits) if part)}, {record.isa}{hidden}"
 
 
 def losses(records: list[BenchRecord]) -> list[str]:
     """A line per row in which Kompakt clearly took more time than the other engine."""
     return [
-        f"{record.net}, {record.isa}, threads {row.threads}, batch {row.batch}: "
+        f"{_title(record)}, threads {row.threads}, batch {row.batch}: "
         f"{1 / row.ratio:.2f} times the time of {row.engine}."
         for record in records
         for row in record.rows
@@ -52,8 +58,11 @@ def _cells(row: BenchRow, engine: str) -> list[str]:
 def _remarks(record: BenchRecord) -> list[str]:
     machine, settings = record.machine, record.settings
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.get("versions", {}).items()))
+    hidden = {key: text for key, text in record.hidden.items() if key != "features"}
     facts = {
-        "file": f"{record.file.get('name')}, {count(record.file.get('bytes'))} bytes" if record.file else None,
+        "file": f"{count(record.file.get('bytes'))} bytes" if record.file else None,
+        "weights": "random, quantized without training" if record.bits else None,
+        "hidden by": ", ".join(f"{family}: {text}" for family, text in hidden.items()),
         "rounds": settings.get("rounds"),
         "seconds per pair": settings.get("seconds_per_pair"),
         "commit": machine.get("commit"),
