@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,14 @@ def test_isa_variable_forces_a_level(isa: str, monkeypatch: pytest.MonkeyPatch) 
 def test_unknown_isa_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOMPAKT_ISA", "sse9")
     with pytest.raises(InputError, match="'sse9'; expected one of portable, "):
+        load(DATA)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names a level of x86-64")
+@pytest.mark.skipif("amx" in _native.isa_levels(), reason="this CPU has every level")
+def test_a_level_that_this_cpu_lacks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOMPAKT_ISA", "amx")
+    with pytest.raises(InputError, match="'amx' is not supported by this CPU; it supports portable"):
         load(DATA)
 
 
