@@ -21,7 +21,7 @@ struct KernelRow {
   double step_cycles;  // one block of 16 channels x one pixel x one step (4, 2 or 64 operands,
                        // one word, one float)
   double pair_cycles;  // one block x one pixel x one pair of planes, beyond its words (planes); one block x one tile
-                       // of four pixels, beyond its products (winograd)
+                       // of four pixels, beyond its products (winograd); one block, beyond its steps (gemv)
 };
 
 // All kernels of all levels.

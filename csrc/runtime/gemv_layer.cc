@@ -1,7 +1,7 @@
 // Layers whose outputs read the whole map once: linear, and convolutions that give a single pixel. Weights stay packed
 // (GemvArgs); operands are bytes, level + offset, in the order (kh, kw, channel) in which the map is stored.
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 
 #include "runtime/layer.h"
 
@@ -60,6 +60,7 @@ class GemvLayer final : public Layer {
         flush_(narrow_sums(spec)) {
     const int32_t offset = byte_offset(spec);
     set_levels(spec, offset);
+    set_ranks(spec.weight.encoding);
     set_tables(spec);
     const size_t outputs = window_.group_outputs();
     quads_ = (outputs + kQuad - 1) / kQuad;
@@ -126,6 +127,21 @@ class GemvLayer final : public Layer {
     }
   }
 
+  // Codes are stored in the order of their levels, so that levels of uniform grids are steps, whatever their encoding.
+  void set_ranks(const Encoding& encoding) {
+    const size_t codes = encoding.codes();
+    ranks_.resize(encoding.grains * codes);
+    by_rank_.resize(ranks_.size());
+    for (size_t grain = 0; grain < encoding.grains; ++grain) {
+      uint8_t* order = by_rank_.data() + grain * codes;
+      std::iota(order, order + codes, uint8_t{0});
+      std::stable_sort(order, order + codes, [&](uint8_t a, uint8_t b) {
+        return encoding.level(grain, a) < encoding.level(grain, b);
+      });
+      for (size_t rank = 0; rank < codes; ++rank) ranks_[grain * codes + order[rank]] = static_cast<uint8_t>(rank);
+    }
+  }
+
   // Tables of 2^max(bits, 4) levels, one per row (group by group, whole quads) or one for all.
   void set_tables(const LayerSpec& spec) {
     const Encoding& encoding = spec.weight.encoding;
@@ -136,7 +152,7 @@ class GemvLayer final : public Layer {
     if (bits_ == 8) return;
     for (size_t o = 0; o < (table_pitch_ == 0 ? 1 : window_.out.channels); ++o) {
       int8_t* table = tables_.data() + (o / outputs * rows + o % outputs) * table_pitch_;
-      for (size_t i = 0; i < entries; ++i) table[i] = static_cast<int8_t>(encoding.level(o, i % codes));
+      for (size_t i = 0; i < entries; ++i) table[i] = static_cast<int8_t>(encoding.level(o, by_rank_[o * codes + i % codes]));
     }
   }
 
@@ -145,13 +161,14 @@ class GemvLayer final : public Layer {
     const size_t outputs = window_.group_outputs(), taps = window_.taps(), channels = window_.group_inputs();
     const size_t row = o / outputs * quads_ * kQuad + o % outputs;
     const uint8_t* codes = spec.weight.codes.data() + o * inputs_;
+    const uint8_t* ranks = ranks_.data() + (spec.weight.encoding.grains == 1 ? 0 : o * spec.weight.encoding.codes());
     uint8_t* packed = weights_.data() + row / kQuad * quad_bytes_ + row % kQuad * packer_.chunk_bytes();
     uint32_t sum = 0;
     for (size_t k = 0; k < inputs_; ++k) {
       const size_t at = k % channels * taps + k / channels;
       const int32_t level = spec.level(o, at);
       sum += static_cast<uint32_t>(level);
-      packer_.put(packed, kQuad * packer_.chunk_bytes(), k, bits_ == 8 ? static_cast<uint8_t>(level) : codes[at]);
+      packer_.put(packed, kQuad * packer_.chunk_bytes(), k, bits_ == 8 ? static_cast<uint8_t>(level) : ranks[codes[at]]);
     }
     sums_[row] = static_cast<int32_t>(sum);
     bias_[row] = static_cast<int32_t>(0u - sum * static_cast<uint32_t>(offset));
@@ -164,6 +181,7 @@ class GemvLayer final : public Layer {
   size_t inputs_;  // of one row
   size_t flush_;
   std::vector<uint8_t> operands_;  // of every code
+  std::vector<uint8_t> ranks_, by_rank_;  // of weight codes in the order of their levels, and back; grain by grain
   int operand_bits_ = 8;
   bool is_identity_ = false;
   size_t quads_ = 0, quad_bytes_ = 0;  // of one group; of one quad

@@ -43,11 +43,14 @@ KOMPAKT_INLINE inline __m256i expand(const uint8_t* chunk, size_t half, const __
   }
 }
 
-inline int32_t sum_lanes(__m256i v) {
-  const __m128i a = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  const __m128i b = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(b, _mm_shuffle_epi32(b, 0xb1)));
+// Sums over the lanes of two vectors, in the low half.
+inline __m128i sum_lanes(__m256i a, __m256i b) {
+  const __m256i pairs = _mm256_hadd_epi32(a, b);
+  const __m256i quads = _mm256_hadd_epi32(pairs, pairs);
+  return _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
 }
+
+inline __m128i load_two(const int32_t* at) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)); }
 
 template <Sums S>
 KOMPAKT_INLINE inline void add_products(__m256i& narrow, __m256i& sum, __m256i operand, __m256i level) {
@@ -109,45 +112,57 @@ KOMPAKT_INLINE inline void widen(__m256i (&narrow)[P][2], __m256i (&sum)[P][2]) 
   }
 }
 
-template <int B, int P, Sums S>
-void gemv_tile(const GemvArgs& a, size_t row, size_t image) {
-  constexpr size_t step = 64 * Packing<B>::vectors;
-  const uint8_t* w = quad_weights<B>(a, row / 4) + row % 4 * Packing<B>::bytes;
-  const uint8_t* x[P];
-  typename Pair<B, P>::Tables table;
-  typename Pair<B, P>::Sums narrow, sum;
+template <int B>
+KOMPAKT_INLINE inline void load_pair(const GemvArgs& a, size_t row, __m256i (&table)[2][table_count<B> + 1]) {
   KOMPAKT_UNROLL
   for (int r = 0; r < 2; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    x[p] = a.in + (image + p) * a.in_pitch;
-    narrow[p][0] = narrow[p][1] = sum[p][0] = sum[p][1] = _mm256_setzero_si256();
-  }
+}
+
+// Rows [first, end), two at a time, x P images. A table that all rows share is loaded once.
+template <int B, int P, Sums S>
+void gemv_tile(const GemvArgs& a, size_t first, size_t end, size_t image) {
+  constexpr size_t step = 64 * Packing<B>::vectors;
   const size_t full = a.inputs / step, room = S == Sums::narrow ? a.flush / (2 * Packing<B>::vectors) : full;
-  size_t at = 0;
-  for (size_t done = 0; done < full;) {
-    const size_t end = full - done < room ? full : done + room;
-    for (; done < end; ++done, w += 4 * Packing<B>::bytes, at += step)
-      add_halves<B, P, S, 0>(w, x, at, step, table, narrow, sum);
-    if (S == Sums::narrow) widen(narrow, sum);
-  }
-  add_halves<B, P, S, 0>(w, x, at, a.inputs - at, table, narrow, sum);
-  if (S == Sums::narrow) widen(narrow, sum);
+  const uint8_t* x[P];
+  typename Pair<B, P>::Tables table;
+  load_pair<B>(a, first, table);
   KOMPAKT_UNROLL
-  for (int i = 0; i < 2 * P; ++i) {
-    const size_t r = row + i % 2;
-    uint32_t total = static_cast<uint32_t>(a.bias[r]) + static_cast<uint32_t>(sum_lanes(sum[i / 2][i % 2]));
-    if (S == Sums::is_signed) total += 128u * static_cast<uint32_t>(a.sums[r]);
-    a.out[(image + i / 2) * a.pitch + r] = static_cast<int32_t>(total);
+  for (int p = 0; p < P; ++p) x[p] = a.in + (image + p) * a.in_pitch;
+  for (size_t row = first; row < end; row += 2) {
+    if (row > first && a.table_pitch > 0) load_pair<B>(a, row, table);
+    typename Pair<B, P>::Sums narrow, sum;
+    KOMPAKT_UNROLL
+    for (int i = 0; i < 2 * P; ++i) narrow[i / 2][i % 2] = sum[i / 2][i % 2] = _mm256_setzero_si256();
+    const uint8_t* w = quad_weights<B>(a, row / 4) + row % 4 * Packing<B>::bytes;
+    size_t at = 0;
+    for (size_t done = 0; done < full;) {
+      const size_t stop = full - done < room ? full : done + room;
+      for (; done < stop; ++done, w += 4 * Packing<B>::bytes, at += step)
+        add_halves<B, P, S, 0>(w, x, at, step, table, narrow, sum);
+      if (S == Sums::narrow) widen(narrow, sum);
+    }
+    add_halves<B, P, S, 0>(w, x, at, a.inputs - at, table, narrow, sum);
+    if (S == Sums::narrow) widen(narrow, sum);
+    __m128i bias = load_two(a.bias + row);
+    if (S == Sums::is_signed) bias = _mm_add_epi32(bias, _mm_slli_epi32(load_two(a.sums + row), 7));
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p)
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(a.out + (image + p) * a.pitch + row),
+                       _mm_add_epi32(bias, sum_lanes(sum[p][0], sum[p][1])));
   }
 }
 
+// Rows whose weights stay near the core while tiles of images read them in turn.
+constexpr size_t kRows = 32;
+
 template <int B, Sums S>
 void gemv_rows(const GemvArgs& a) {
-  for (size_t row = 0; row < 4 * a.quads; row += 2) {
+  const size_t rows = 4 * a.quads;
+  for (size_t row = 0; row < rows; row += kRows) {
+    const size_t end = rows - row < kRows ? rows : row + kRows;
     size_t image = 0;
-    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4, S>(a, row, image);
-    for (; image < a.images; ++image) gemv_tile<B, 1, S>(a, row, image);
+    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4, S>(a, row, end, image);
+    for (; image < a.images; ++image) gemv_tile<B, 1, S>(a, row, end, image);
   }
 }
 

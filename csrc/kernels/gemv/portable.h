@@ -16,10 +16,23 @@ inline int code_at(const uint8_t* chunk, int vector, int j) {
   }
 }
 
+// Whether levels are base + step * code, which loops compute faster than they look it up.
+inline bool is_uniform(const int8_t* table, int codes) {
+  for (int i = 2; i < codes; ++i)
+    if (table[i] - table[i - 1] != table[1] - table[0]) return false;
+  return true;
+}
+
 template <int B>
-inline void expand(const uint8_t* chunk, int vector, const int8_t* table, int16_t* level) {
-  for (int j = 0; j < 64; ++j)
-    level[j] = B == 8 ? static_cast<int8_t>(chunk[j]) : table[code_at<B>(chunk, vector, j)];
+inline void expand(const uint8_t* chunk, int vector, const int8_t* table, bool uniform, int16_t* level) {
+  if (B == 8) {
+    for (int j = 0; j < 64; ++j) level[j] = static_cast<int8_t>(chunk[j]);
+  } else if (uniform) {
+    const int base = table[0], step = table[1] - table[0];
+    for (int j = 0; j < 64; ++j) level[j] = static_cast<int16_t>(base + step * code_at<B>(chunk, vector, j));
+  } else {
+    for (int j = 0; j < 64; ++j) level[j] = table[code_at<B>(chunk, vector, j)];
+  }
 }
 
 inline uint32_t products(const uint8_t* x, const int16_t* level, size_t n) {
@@ -31,12 +44,14 @@ inline uint32_t products(const uint8_t* x, const int16_t* level, size_t n) {
 template <int B>
 void gemv_row(const GemvArgs& a, size_t row) {
   const uint8_t* chunk = quad_weights<B>(a, row / 4) + row % 4 * Packing<B>::bytes;
+  const int8_t* table = a.tables + row * a.table_pitch;
+  const bool uniform = B < 8 && is_uniform(table, 1 << B);
   for (size_t p = 0; p < a.images; ++p) a.out[p * a.pitch + row] = a.bias[row];
   for (size_t at = 0; at < a.inputs; at += 64) {
     const int vector = static_cast<int>(at / 64 % Packing<B>::vectors);
     if (at > 0 && vector == 0) chunk += 4 * Packing<B>::bytes;
     int16_t level[64];
-    expand<B>(chunk, vector, a.tables + row * a.table_pitch, level);
+    expand<B>(chunk, vector, table, uniform, level);
     const size_t n = a.inputs - at < 64 ? a.inputs - at : 64;
     for (size_t p = 0; p < a.images; ++p) {
       int32_t& out = a.out[p * a.pitch + row];
