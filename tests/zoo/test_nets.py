@@ -19,8 +19,12 @@ PARAMETERS = {
     "lenet_300_100": 266_610,  # LeCun et al., 1998, and every paper on pruning since: 267 k
     "linear_4096": 4096 * 4097,
     "linear_9216": 9217 * 4096,
+    # Touvron et al., table 1: 5.7 M, with a class token and its position (192 each) in place of 196 positions alone.
+    "vit_tiny": 5_717_416 - 2 * 192,
+    "block_diagonal_8": 4096 * (512 + 1),
+    "block_diagonal_16": 4096 * (256 + 1),
 }
-SMALL = ("resnet20", "densenet40", "inception", "lenet_300_100")
+SMALL = ("resnet20", "densenet40", "inception", "vit_cifar", "lenet_300_100")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

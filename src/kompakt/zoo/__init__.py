@@ -1,5 +1,6 @@
 """Stock architectures, by name with random weights, and the loader of pretrained weights."""
 
+from .block_diagonal import BlockDiagonal as BlockDiagonal
 from .densenet import DenseNetCifar as DenseNetCifar
 from .digits_net import DigitsNet as DigitsNet
 from .fully_connected import FullyConnected as FullyConnected
@@ -14,3 +15,4 @@ from .pretrained import load as load
 from .resnet import ResNet18 as ResNet18
 from .resnet_cifar import ResNetCifar as ResNetCifar
 from .vgg_small import VggSmall as VggSmall
+from .vision_transformer import VisionTransformer as VisionTransformer

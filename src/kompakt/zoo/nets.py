@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .block_diagonal import BlockDiagonal
 from .densenet import DenseNetCifar
 from .fully_connected import FullyConnected
 from .inception import InceptionCifar
@@ -16,6 +17,7 @@ from .mobilenet_v2 import MobileNetV2
 from .resnet import ResNet18
 from .resnet_cifar import ResNetCifar
 from .vgg_small import VggSmall
+from .vision_transformer import VisionTransformer
 
 SEED = 20_181_112
 STATISTICS_IMAGES = 16  # whose means and variances the batch-norms take
@@ -45,9 +47,13 @@ NETS: dict[str, Net] = {
     "inception": Net(InceptionCifar, CIFAR),
     "resnet18": Net(ResNet18, IMAGENET),
     "mobilenet_v2": Net(MobileNetV2, IMAGENET),
+    "vit_tiny": Net(VisionTransformer, IMAGENET),
+    "vit_cifar": Net(lambda: VisionTransformer(32, 4, 96, 4, 3, 10), CIFAR),
     "lenet_300_100": Net(lambda: FullyConnected(784, 300, 100, 10), (784,), None),
     "linear_4096": Net(lambda: FullyConnected(4096, 4096), (4096,), None),
     "linear_9216": Net(lambda: FullyConnected(9216, 4096), (9216,), None),
+    "block_diagonal_8": Net(lambda: BlockDiagonal(4096, 4096, 8), (4096,), None),
+    "block_diagonal_16": Net(lambda: BlockDiagonal(4096, 4096, 16), (4096,), None),
 }
 
 
