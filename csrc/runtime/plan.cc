@@ -10,8 +10,9 @@ namespace {
 
 // Elements of a tile's row buffer: sums, floats and codes of a tile together stay in the first-level cache.
 constexpr size_t kTileElements = 2048;
-// The same for kernels that need many pixels or whole rows: in the second-level cache.
-constexpr size_t kWideTileElements = 8192;
+// The same, in the second-level cache: for kernels that need many pixels, and where tiles are whole rows.
+constexpr size_t kWideTileElements = 16384;
+constexpr size_t kRowTileElements = 8192;
 constexpr size_t kMaxTileBlocks = 64;
 
 size_t padded_bytes(size_t bytes) {
@@ -33,7 +34,7 @@ void set_row_tiling(Stage& stage, size_t width) {
   stage.is_strip_image = true;
   stage.unit_pixels = 2 * width;
   stage.tile_pixels = stage.layer->tile_rows() * width;
-  const size_t blocks = kWideTileElements / (stage.tile_pixels * kLanes);
+  const size_t blocks = kRowTileElements / (stage.tile_pixels * kLanes);
   stage.tile_blocks = std::clamp<size_t>(blocks, 1, stage.blocks.size());
   stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
 }

@@ -1,6 +1,7 @@
 // Affine, residual, clamp and quantize as one step, for sums whose floats nothing else reads.
 #include "runtime/rescale.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -20,6 +21,17 @@ size_t run_at(const std::vector<Step>& steps, size_t at) {
   if (end < steps.size() && steps[end].residual != Residual::None) ++end;
   if (is_at(steps, end, Kinds::Clamp)) ++end;
   return is_at(steps, end, Kinds::Quantize) ? end + 1 - at : 0;
+}
+
+// Takes away bounds beyond which codes saturate anyway, as a ReLU's or a ReLU6's: quantize never descends, so where it
+// gives its limit at the bound it gives it beyond.
+void drop_needless_clamp(Step& step) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto code_of = [&step](float v) {
+    return std::nearbyint(std::min(std::max(v * step.inv_step, step.lo), step.hi));
+  };
+  if (code_of(step.clamp_lo) == step.lo) step.clamp_lo = -infinity;
+  if (code_of(step.clamp_hi) == step.hi) step.clamp_hi = infinity;
 }
 
 Step merged(std::vector<Step>& steps, size_t at, size_t count) {
@@ -43,6 +55,7 @@ Step merged(std::vector<Step>& steps, size_t at, size_t count) {
     step.scale = other.scale;
     step.values = std::move(other.values);
   }
+  drop_needless_clamp(step);
   return step;
 }
 
