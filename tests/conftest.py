@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
+
+# A shell's background job inherits an ignored SIGINT; the tests of interruption need the usual one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Times vary with the machine's load, not with the code; a failing example is printed and can be replayed.
 settings.register_profile("kompakt", deadline=None, derandomize=True, print_blob=True)
