@@ -46,6 +46,8 @@ bench: $(VENV)/.bench
 bench-all: $(VENV)/.bench
 	KOMPAKT=$(BIN)/kompakt benchmarks/all.sh
 	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/kompakt results
 
 results: $(VENV)/.dev
 	$(BIN)/kompakt results

@@ -60,5 +60,7 @@ for hide in "" avx512 ${AMX:+amx}; do
   job resnet56 w2a2 "$hide" "$INT8" 1
   job densenet40 w4a8 "$hide" "$INT8" 1
   job inception w4a8 "$hide" "$INT8" 1
+  job vit_tiny w4a8 "$hide" "$INT8" 1
+  job lstm w4a8 "$hide" "$INT8" 1
 done
 $KOMPAKT results

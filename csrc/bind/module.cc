@@ -92,6 +92,25 @@ nb::dict values(const kompakt::Engine& engine, const Input& x) {
   return result;
 }
 
+nb::list profile(const kompakt::Engine& engine, const Input& x, size_t repetitions) {
+  check_input(x, engine.input_shape());
+  if (x.shape(0) != 1 || repetitions < 1)
+    throw kompakt::UsageError("profile: expected one input and at least one repetition");
+  std::vector<kompakt::StageTime> times;
+  {
+    const nb::gil_scoped_release release;
+    times = engine.profile(x.data(), repetitions);
+  }
+  nb::list rows;
+  for (const kompakt::StageTime& time : times) {
+    nb::dict row;
+    row["node"] = time.node;
+    row["seconds"] = time.seconds;
+    rows.append(row);
+  }
+  return rows;
+}
+
 nb::list kernels(const kompakt::Engine& engine) {
   nb::list rows;
   for (const kompakt::KernelReport& report : engine.kernels()) {
@@ -158,6 +177,8 @@ NB_MODULE(_native, module) {
            "Verify and pack `data`; `isa` forces a level, `prefer` a kernel family where it is legal.")
       .def("run", run, nb::arg("x").noconvert(), "float32 (N, ...) in C order to float32 (N, ...).")
       .def("values", values, nb::arg("x").noconvert(), "Every value by name, computed without fusion.")
+      .def("profile", profile, nb::arg("x").noconvert(), nb::arg("repetitions"),
+           "Seconds of every stage for one input, the fastest of the repetitions.")
       .def("kernels", kernels, "The kernel of every conv2d and linear node.")
       .def_prop_ro("input_shape", [](const kompakt::Engine& e) { return nb::tuple(nb::cast(e.input_shape())); })
       .def_prop_ro("output_shape", [](const kompakt::Engine& e) { return nb::tuple(nb::cast(e.output_shape())); })

@@ -263,6 +263,20 @@ std::vector<NamedValue> Engine::values(const float* x, size_t n) const {
   return values;
 }
 
+std::vector<StageTime> Engine::profile(const float* x, size_t repetitions) const {
+  check_numbers(x, 1);
+  const FloatMode mode;
+  Slot slot(plan_, 1);
+  std::vector<StageTime> times;
+  for (const Stage& stage : plan_.stages) times.push_back({stage.node == nullptr ? "input" : stage.node->name, 0});
+  for (size_t i = 0; i < repetitions; ++i) {
+    const std::vector<double> seconds = time_lot(plan_, *kernels_, x, 1, slot);
+    for (size_t s = 0; s < times.size(); ++s)
+      if (i == 0 || seconds[s] < times[s].seconds) times[s].seconds = seconds[s];
+  }
+  return times;
+}
+
 std::vector<KernelReport> Engine::kernels() const {
   std::vector<KernelReport> reports;
   for (size_t i = 0; i < program_.nodes.size(); ++i) {

@@ -26,6 +26,12 @@ struct KernelReport {
   size_t macs;
 };
 
+// What a stage took; a stage is a node ("input" for none) and the elementwise ones that are fused behind it.
+struct StageTime {
+  std::string node;
+  double seconds;
+};
+
 // One value of a program for a batch: elements in (N, C, H, W) or (N, C) order.
 struct NamedValue {
   std::string name;
@@ -48,6 +54,9 @@ class Engine {
 
   // Every value of the program, computed node by node without fusion. Throws as `run`.
   std::vector<NamedValue> values(const float* x, size_t n) const;
+
+  // Seconds of every stage for one image x, the fastest of `repetitions` >= 1 runs on one thread. Throws as `run`.
+  std::vector<StageTime> profile(const float* x, size_t repetitions) const;
 
   std::vector<KernelReport> kernels() const;
 

@@ -1,6 +1,7 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/checked.h"
 #include "runtime/heads.h"
@@ -153,6 +154,21 @@ Slot::Slot(const Plan& plan, size_t threads) : arena(plan.arena_bytes) {
 void run_lot(const Plan& plan, const KernelSet& kernels, const float* images, size_t count, Slot& slot, Pool* pool) {
   const Run run{plan, kernels, images, count, slot, {slot.arena.data(), &plan.offsets}};
   for (const Stage& stage : plan.stages) run_stage(run, stage, pool);
+}
+
+std::vector<double> time_lot(const Plan& plan, const KernelSet& kernels, const float* images, size_t count,
+                             Slot& slot) {
+  using Clock = std::chrono::steady_clock;
+  const Run run{plan, kernels, images, count, slot, {slot.arena.data(), &plan.offsets}};
+  std::vector<double> seconds;
+  Clock::time_point before = Clock::now();
+  for (const Stage& stage : plan.stages) {
+    run_stage(run, stage, nullptr);
+    const Clock::time_point after = Clock::now();
+    seconds.push_back(std::chrono::duration<double>(after - before).count());
+    before = after;
+  }
+  return seconds;
 }
 
 }  // namespace kompakt

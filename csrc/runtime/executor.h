@@ -38,4 +38,7 @@ struct Slot {
 // Runs all stages for `count` images (C, H, W) at `images`. With a pool, tiles are shared among its threads.
 void run_lot(const Plan& plan, const KernelSet& kernels, const float* images, size_t count, Slot& slot, Pool* pool);
 
+// The same on one thread, and the seconds that each stage took.
+std::vector<double> time_lot(const Plan& plan, const KernelSet& kernels, const float* images, size_t count, Slot& slot);
+
 }  // namespace kompakt

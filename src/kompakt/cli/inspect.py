@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,11 +93,31 @@ def _print_file(content: dict[str, Any]) -> None:
     )
     click.echo("sections: " + ", ".join(f"{name} {count_text(size)}" for name, size in content["sections"].items()))
     if "kernels" in content:
-        kernels = [(row["node"], row["kernel"], row["reason"]) for row in content["kernels"]]
-        click.echo(f"\nkernels on {content['isa']}\n\n" + table(("layer", "kernel", "reason"), kernels, "lll"))
+        click.echo(f"\nkernels on {content['isa']}, with the estimated cycles of all that could run the layer\n")
+        click.echo(table(("layers", "kernel", "reason"), _kernel_rows(content["kernels"]), "lll"))
     click.echo("")
     for key, value in content["metadata"].items():
         click.echo(f"{key}: " + str(value).replace("\n", "\n    "))
+
+
+def _kernel_rows(kernels: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """A row per run of neighbouring layers with one kernel for one reason: deep networks repeat themselves."""
+    rows = []
+    for (kernel, reason), run in groupby(kernels, key=lambda row: (row["kernel"], row["reason"])):
+        names = [row["node"] for row in run]
+        label = names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]} ({len(names)})"
+        rows.append((label, kernel, _short_reason(reason)))
+    return rows
+
+
+def _short_reason(reason: str) -> str:
+    """The candidates from the cheapest on, without those that cannot run the layer (`--json` has them)."""
+    candidates = [part.split(": ") for part in reason.removeprefix("cheapest of ").split("; ")]
+    costs = {name: float(rest[0].split()[0]) for name, *rest in candidates if rest and rest[0].endswith(" kcycles")}
+    if not reason.startswith("cheapest of ") or not costs:
+        return reason
+    ranked = [f"{name} {costs[name]:.1f}" for name in sorted(costs, key=costs.__getitem__)]
+    return f"{' < '.join(ranked)} kcycles" if len(ranked) > 1 else f"only {ranked[0]} kcycles can run it"
 
 
 def _inspect_network(source: str, input_shape: tuple[int, ...] | None, as_json: bool) -> None:

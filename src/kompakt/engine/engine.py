@@ -93,6 +93,18 @@ class Engine:
         """
         return dict(self._native.values(_from_torch(x) if _is_torch(x) else _contiguous(x)))
 
+    def profile(self, x: Any, repetitions: int = 100) -> list[dict[str, Any]]:
+        """Where the time goes: `node` and `seconds` of every stage, in the order they run, on one thread.
+
+        A stage is a node and the elementwise ones that are fused behind it. Seconds are of the fastest repetition.
+
+        Args:
+            x: one input (1, *input_shape), as for `run`.
+            repetitions: runs, >= 1.
+        Raises: as `run`; InputError for several inputs or no repetition.
+        """
+        return list(self._native.profile(_from_torch(x) if _is_torch(x) else _contiguous(x), repetitions))
+
     def kernels(self) -> list[dict[str, Any]]:
         """The kernel of every layer: `node`, `op`, `kernel`, `types`, `isa`, `reason` of the choice, `macs`."""
         return list(self._native.kernels())

@@ -12,6 +12,7 @@ from .nets import build as build
 from .nets import noise as noise
 from .pretrained import Pretrained as Pretrained
 from .pretrained import load as load
+from .recurrent import LstmClassifier as LstmClassifier
 from .resnet import ResNet18 as ResNet18
 from .resnet_cifar import ResNetCifar as ResNetCifar
 from .vgg_small import VggSmall as VggSmall

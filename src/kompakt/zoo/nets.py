@@ -14,6 +14,7 @@ from .densenet import DenseNetCifar
 from .fully_connected import FullyConnected
 from .inception import InceptionCifar
 from .mobilenet_v2 import MobileNetV2
+from .recurrent import LstmClassifier
 from .resnet import ResNet18
 from .resnet_cifar import ResNetCifar
 from .vgg_small import VggSmall
@@ -45,6 +46,7 @@ NETS: dict[str, Net] = {
     "vgg_small": Net(VggSmall, CIFAR),
     "densenet40": Net(DenseNetCifar, CIFAR),
     "inception": Net(InceptionCifar, CIFAR),
+    "lstm": Net(LstmClassifier, (128, 32, 1)),
     "resnet18": Net(ResNet18, IMAGENET),
     "mobilenet_v2": Net(MobileNetV2, IMAGENET),
     "vit_tiny": Net(VisionTransformer, IMAGENET),
