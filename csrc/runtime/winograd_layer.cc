@@ -16,6 +16,9 @@ constexpr int64_t kOutputGain = 4;
 // Tiles of 4x4 pixels that share one pass over a block's weights.
 constexpr size_t kTilesPerPass = 28;
 
+// Longest row: a tile holds two of them, with all of their points.
+constexpr size_t kMaxWidth = 2048;
+
 struct Ranges {
   int32_t offset;    // of operands, so that none is negative
   int32_t operand;   // largest, offset included
@@ -178,6 +181,7 @@ std::string winograd_obstacle(const LayerSpec& spec, bool has_narrow_sums) {
   const bool is_3x3 = window.kernel_h == 3 && window.kernel_w == 3 && window.stride_h == 1 && window.stride_w == 1 &&
                       window.dilation_h == 1 && window.dilation_w == 1 && window.groups == 1;
   if (!is_3x3) return "not a 3x3 window of stride 1";
+  if (window.out.width > kMaxWidth) return "rows of more than " + std::to_string(kMaxWidth) + " pixels";
   const Ranges ranges = transformed(spec);
   if (ranges.operand > 255 || ranges.weight > 127) return "transformed levels exceed a byte";
   if (has_narrow_sums && 2 * ranges.operand * ranges.weight > 32767) return "sums of two may exceed int16";

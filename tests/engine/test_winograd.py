@@ -88,6 +88,14 @@ def test_refused_where_it_would_not_be_exact(weights: Encoding, inputs: Encoding
         assert "winograd_u8s8: " in rows[0]["reason"]
 
 
+def test_refused_for_rows_too_long_for_a_tile() -> None:
+    weight = parts.weight(np.random.default_rng(0), (2, 1, 3, 3), TWO_BIT)
+    for width, is_used in ((2048, True), (2049, False)):
+        program = layer_program(weight, (1, 1, width), Affine(2), padding=(1, 1))
+        rows = _native.Engine(to_bytes(program), 1, "", "winograd_u8s8").kernels()
+        assert rows[0]["kernel"].startswith("winograd") == is_used, rows
+
+
 def test_batches_and_threads() -> None:
     program = resnet_like_program(4, widths=(16, 32), size=11)
     x = random_input(program, 2, batch=5)
