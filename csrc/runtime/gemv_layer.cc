@@ -67,7 +67,8 @@ class GemvLayer final : public Layer {
     const size_t chunks = (inputs_ + kVector * packer_.vectors() - 1) / (kVector * packer_.vectors());
     quad_bytes_ = chunks * kQuad * packer_.chunk_bytes();
     const size_t rows = window_.groups * quads_ * kQuad;
-    weights_.assign(window_.groups * quads_ * quad_bytes_ + kSlack, 0);
+    weights_.assign(kVector + window_.groups * quads_ * quad_bytes_ + kSlack, 0);
+    start_ = kVector - reinterpret_cast<uintptr_t>(weights_.data()) % kVector;  // words do not straddle cache lines
     bias_.assign(rows, 0);
     sums_.assign(rows, 0);
     for (size_t o = 0; o < window_.out.channels; ++o) pack_row(spec, o, offset);
@@ -98,7 +99,7 @@ class GemvLayer final : public Layer {
       count = std::min(end - b, per_group - block);
       const size_t quad = group * quads_ + block * (kLanes / kQuad);
       args.in = operands + tile.first_pixel * args.in_pitch + group * window_.group_inputs();
-      args.weights = weights_.data() + quad * quad_bytes_;
+      args.weights = weights_.data() + start_ + quad * quad_bytes_;
       args.quads = std::min(count * (kLanes / kQuad), quads_ - block * (kLanes / kQuad));
       args.tables = tables_.data() + quad * kQuad * table_pitch_;
       args.bias = bias_.data() + quad * kQuad;
@@ -162,7 +163,7 @@ class GemvLayer final : public Layer {
     const size_t row = o / outputs * quads_ * kQuad + o % outputs;
     const uint8_t* codes = spec.weight.codes.data() + o * inputs_;
     const uint8_t* ranks = ranks_.data() + (spec.weight.encoding.grains == 1 ? 0 : o * spec.weight.encoding.codes());
-    uint8_t* packed = weights_.data() + row / kQuad * quad_bytes_ + row % kQuad * packer_.chunk_bytes();
+    uint8_t* packed = weights_.data() + start_ + row / kQuad * quad_bytes_ + row % kQuad * packer_.chunk_bytes();
     uint32_t sum = 0;
     for (size_t k = 0; k < inputs_; ++k) {
       const size_t at = k % channels * taps + k / channels;
@@ -187,7 +188,8 @@ class GemvLayer final : public Layer {
   size_t quads_ = 0, quad_bytes_ = 0;  // of one group; of one quad
   size_t table_pitch_ = 0;
   std::vector<int8_t> tables_;
-  std::vector<uint8_t> weights_;
+  std::vector<uint8_t> weights_;  // from start_
+  size_t start_ = 0;
   std::vector<int32_t> bias_, sums_;
 };
 

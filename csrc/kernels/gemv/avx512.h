@@ -127,7 +127,10 @@ void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t first, size_t 
     }
     typename Quad<B, P>::Sums sum;
     KOMPAKT_UNROLL
-    for (int i = 0; i < 4 * P * Quad<B, P>::chains; ++i) sum[i / (4 * P)][i / 4 % P][i % 4] = _mm512_setzero_si512();
+    for (int p = 0; p < P; ++p) {
+      KOMPAKT_UNROLL
+      for (int i = 0; i < 4 * Quad<B, P>::chains; ++i) sum[i / 4][p][i % 4] = _mm512_setzero_si512();
+    }
     const uint8_t* w = quad_weights<B>(a, quad);
     size_t at = 0;
     for (; at + step <= a.inputs; at += step, w += 4 * Packing<B>::bytes)
