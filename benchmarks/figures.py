@@ -1,4 +1,4 @@
-"""Kompakt alone: start, memory, wheel, call overhead, threads, code books, share of the memory's speed.
+"""Kompakt alone: start, memory, wheel, call overhead, threads, code books, blocks, share of the memory's speed.
 
     python benchmarks/figures.py [--only NAME-PART] [--wheel kompakt-*.whl]
 
@@ -46,7 +46,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for isa in [level for level in _native.isa_levels() if level != "portable"]:
         os.environ["KOMPAKT_ISA"] = isa
-        for make in (start, memory, overhead, threads, code_books, bandwidth):
+        for make in (start, memory, overhead, threads, code_books, blocks, bandwidth):
             if arguments.only in make.__name__:
                 for name, figure in make():
                     keep(folder / f"{name}-{isa}.json", figure | {"isa": isa})
@@ -145,6 +145,18 @@ def code_books() -> Iterator[tuple[str, Figure]]:
                 relation="<=", goal=goal, how="time with learned levels of weights / with uniform ones, CPU time",
             )  # fmt: skip
         yield f"code_books-{net}", found
+
+
+def blocks() -> Iterator[tuple[str, Figure]]:
+    """Permuted block-diagonal weights against dense ones of the same outer shape."""
+    for count in (8, 16):
+        dense, sparse = (kompakt.load(packed(net, "w8a8")) for net in ("linear_4096", f"block_diagonal_{count}"))
+        with pinned(1):
+            found = ratio(
+                f"4096x4096 W8A8 in {count} blocks", dense, sparse, noise(dense.input_shape, 1), "cpu", relation=">=",
+                goal=float(count), how="time of the dense layer / of the block-diagonal one, permutations included",
+            )  # fmt: skip
+        yield f"blocks-{count}", found
 
 
 def bandwidth() -> Iterator[tuple[str, Figure]]:
