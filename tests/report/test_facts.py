@@ -83,6 +83,8 @@ FLOAT32_DIFFERS = {"argmax_equal_to_fake_quant": 9900, "images": 10000}
         ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000, "argmax_equal": 999}}, True),
         ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000, "argmax_equal": 998}}, False),
         ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000}}, False),
+        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 300, "argmax_equal": 299}}, True),
+        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 300, "argmax_equal": 298}}, False),
     ],
 )
 def test_simulation_check(engine, passed):
