@@ -180,7 +180,7 @@ def _ties(images: float) -> float:
 
 
 def _simulation_check(result: Result) -> Check:
-    """In float64 where the run has it; float32 sums, in another order, move a code at a level boundary here and there."""
+    """In float64 where the run has it: in float32 torch's own sums move a code at a boundary now and then."""
     claim = "engine = simulation"
     same, images = result.engine.argmax_equal_to_fake_quant, result.engine.images
     if same is None or not images:
