@@ -210,6 +210,10 @@ def test_a_run_starts_from_another(tmp_path, monkeypatch) -> None:
     name = "features.3.parametrizations.weight.original"
     assert torch.equal(ends.job.module.state_dict()[name], trained.job.module.state_dict()[name])
     assert ends.result["engine"]["top1"] == pytest.approx(trained.result["engine"]["top1"], abs=5)
+    per_channel = run_recipe(small_recipe(**settings, **{"stage.edge_method": "min_max"}), tmp_path / "per_channel")
+    state, weight = per_channel.job.module.state_dict(), "features.0.parametrizations.weight"
+    top = state[f"{weight}.original"].flatten(1).abs().amax(1)
+    torch.testing.assert_close(state[f"{weight}.0.quantizer.rule.step"], top / 127)  # of the weights that came
     for changes, word in (
         ({"model.start": "nowhere"}, "no checkpoint"),
         ({"model.source": "wider.py:build"}, "does not fit"),

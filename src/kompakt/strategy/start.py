@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .._core.errors import RecipeError
+from ..quant import WeightSlot
 
 ORIGINAL = ".parametrizations.weight.original"  # a quantized layer's float weight
 
@@ -15,8 +17,9 @@ ORIGINAL = ".parametrizations.weight.original"  # a quantized layer's float weig
 def start_from(module: nn.Module, folder: str | Path) -> list[str]:
     """Load weights, batch-norms and the quantizers that both runs have from `folder/checkpoint.pt` into `module`.
 
-    A layer's float weight is taken whether the layer is quantized in either run or not. Returns: names of the quantizer
-    tensors that the other run did not have (they keep their calibrated start).
+    A layer's float weight is taken whether the layer is quantized in either run or not. A weight quantizer that the
+    other run did not have, or not in this form, is fitted to the weights that came; one of activations keeps its
+    calibrated start. Returns: names of the quantizer tensors that the other run did not have.
     Raises: RecipeError if the checkpoint is missing, or does not hold every weight of the network in its shape.
     """
     path = Path(folder) / "checkpoint.pt"
@@ -32,7 +35,15 @@ def start_from(module: nn.Module, folder: str | Path) -> list[str]:
             f"model.start: {path} does not fit this network: {foreign[0]} is missing or has another shape"
         )
     module.load_state_dict(fitting, strict=False)
+    _fit_new_quantizers(module, missing)
     return missing
+
+
+def _fit_new_quantizers(module: nn.Module, missing: list[str]) -> None:
+    for name, slot in module.named_modules():
+        if isinstance(slot, WeightSlot) and any(key.startswith(f"{name}.") for key in missing):
+            weights: Any = module.get_submodule(name.rpartition(".")[0])
+            slot.quantizer.fit(weights.original.detach())
 
 
 def _plain(name: str) -> str:
