@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,8 @@ def sensitivity(
     measured = measure_sensitivity(
         source, data, method, bits, samples, mean_bits,
         on_estimate=lambda seconds: click.echo(f"about {seconds:.0f} s", err=True),
-        on_step=lambda layer, done, of: click.echo(f"\r{done + 1}/{of} {layer:40.40}", nl=False, err=True),
+        on_step=_show if sys.stderr.isatty() else lambda layer, done, of: None,
     )  # fmt: skip
-    click.echo("\r" + " " * 60 + "\r", nl=False, err=True)
     if picture is not None:
         atomic_write(picture, sensitivity_picture(measured["layers"]).encode())
     if as_json:
@@ -54,6 +54,11 @@ def sensitivity(
     click.echo(table(header, _rows(measured["layers"], bits), "lr" + "r" * len(bits) + "lr"))
     click.echo(f"\nfor a recipe, {measured['mean_bits']:.2f} bits per weight on average:\n")
     click.echo(measured["block"])
+
+
+def _show(layer: str, done: int, of: int) -> None:
+    """One line that is written over; the last step clears it."""
+    click.echo(f"\r{done + 1}/{of} {layer:40.40}" + ("\r" + " " * 60 + "\r") * (done + 1 == of), nl=False, err=True)
 
 
 def _rows(layers: list[dict[str, Any]], bits: tuple[int, ...]) -> list[tuple[object, ...]]:
