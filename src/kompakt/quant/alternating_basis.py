@@ -88,9 +88,6 @@ class AlternatingBasis(Rule):
         self.count.add_(1)
         self.basis.copy_(self.accumulator / (1 - self.MOMENTUM**self.count))
 
-    def after_step(self) -> None:
-        """Nothing: the basis is no parameter."""
-
     def finish(self) -> None:
         self.snapped = True
 

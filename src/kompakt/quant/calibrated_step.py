@@ -55,12 +55,3 @@ class CalibratedStep(Rule):
     def snap_error(self) -> float:
         """Nothing is snapped: the levels are whole multiples of the step."""
         return 0.0
-
-    def observe(self, x: Tensor) -> None:
-        """Nothing: the step is fixed."""
-
-    def after_step(self) -> None:
-        """Nothing: the step is no parameter."""
-
-    def finish(self) -> None:
-        """Nothing: a uniform grid has whole levels already."""

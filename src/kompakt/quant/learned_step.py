@@ -68,13 +68,7 @@ class LearnedStep(Rule):
         """Nothing is snapped: the levels are whole multiples of the step."""
         return 0.0
 
-    def observe(self, x: Tensor) -> None:
-        """Nothing: the optimizer moves the step."""
-
     @torch.no_grad()
     def after_step(self) -> None:
         """Keep the step above a floor: a step that crosses zero never comes back."""
         self.step.clamp_(min=SMALLEST_STEP)
-
-    def finish(self) -> None:
-        """Nothing: a uniform grid has whole levels already."""

@@ -59,12 +59,3 @@ class OptimalClusters(Rule):
         distance = (self.final_parameters()["levels"] - self.centres).abs().amax(1)
         span = (self.centres.amax(1) - self.centres.amin(1)).clamp_min(1e-30)
         return float((distance / span).max())
-
-    def observe(self, x: Tensor) -> None:
-        """Nothing: the centres are fixed."""
-
-    def after_step(self) -> None:
-        """Nothing: the centres are no parameters."""
-
-    def finish(self) -> None:
-        """Nothing: the levels are whole already."""

@@ -34,14 +34,14 @@ class Rule(nn.Module, ABC):
     def snap_error(self) -> float:
         """Largest distance between a level and its form in the file, as a share of the range of levels."""
 
-    @abstractmethod
     def observe(self, x: Tensor) -> None:
-        """Learn from the values of a training step, after they were quantized."""
+        """Learn from the values of a training step, after they were quantized. A rule that does not: nothing."""
+        return
 
-    @abstractmethod
     def after_step(self) -> None:
-        """Bring learned parameters back into their legal range, after the optimizer's step."""
+        """Bring learned parameters back into their legal range, after the optimizer's step. Without any: nothing."""
+        return
 
-    @abstractmethod
     def finish(self) -> None:
-        """From now on `parameters_of_grid` is `final_parameters`."""
+        """From now on `parameters_of_grid` is `final_parameters`. Where it always is: nothing."""
+        return
