@@ -77,9 +77,18 @@ def test_an_all_zero_first_batch(signed):
     assert 0.1 < quantizer.rule.step.item() < 2
 
 
-def test_several_grains_are_refused():
-    with pytest.raises(QuantizerError, match="grain 'tensor'"):
-        Quantizer(PARTS, 3, signed=True, grains=4)
+def test_every_channel_trains_a_step_of_its_own():
+    """The gradient of a channel's step is the one that this channel alone would give, with its own count."""
+    together = Quantizer(METHODS["lsq_channel"], 3, signed=True, grains=4).train()
+    x = normal(4, 7, 3, 3) * torch.tensor([0.1, 1.0, 3.0, 20.0])[:, None, None, None]
+    together.fit(x)
+    together(x).square().sum().backward()
+    for channel, row in enumerate(x):
+        alone = Quantizer(PARTS, 3, signed=True).train()
+        alone.fit(row)
+        alone(row).square().sum().backward()
+        torch.testing.assert_close(together.rule.step[channel], alone.rule.step[0])
+        torch.testing.assert_close(together.rule.step.grad[channel], alone.rule.step.grad[0])
 
 
 @pytest.mark.parametrize("bits", PARTS.bits)

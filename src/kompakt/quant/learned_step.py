@@ -1,4 +1,4 @@
-"""The rule of LSQ: one step size, trained by gradient descent."""
+"""The rule of LSQ: step sizes, trained by gradient descent."""
 
 from __future__ import annotations
 
@@ -19,28 +19,26 @@ FIT_VALUES = 200_000  # values that the start is fitted to; a whole calibration 
 
 
 class LearnedStep(Rule):
-    """One step size per tensor, trained by gradient descent.
+    """One step size per grain, trained by gradient descent.
 
     Start: least squared error on the first data (the published start, 2·mean|x|/sqrt(Q_P), is far too small on sparse
-    tensors after ReLU). Gradient scale: 1 / sqrt(N · Q_P), N = values per sample. The step stays above a floor after
-    every optimizer step.
+    tensors after ReLU). Gradient scale: 1 / sqrt(N · Q_P), N = values per grain and sample. Steps stay above a floor
+    after every optimizer step.
 
     Args:
         grid: where the levels lie.
-        grains: must be 1.
+        grains: 1, or the size of axis 0 of the values.
         sample_axis: whether axis 0 of the values counts samples, which N leaves out.
-    Raises: QuantizerError for several grains.
+    Raises: QuantizerError for a grid that has no step.
     Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.2. Differs: the start.
     """
 
     def __init__(self, grid: Grid, grains: int, sample_axis: bool) -> None:
         super().__init__()
-        if grains != 1 or not isinstance(grid, Uniform):
-            raise QuantizerError(
-                f"a learned step has a uniform grid and grain 'tensor', got {grid} and {grains} grains"
-            )
+        if not isinstance(grid, Uniform):
+            raise QuantizerError(f"a learned step has a uniform grid, got {grid}")
         self.grid, self.sample_axis = grid, sample_axis
-        self.step = nn.Parameter(torch.ones(1))
+        self.step = nn.Parameter(torch.ones(grains))
         self.gradient_scale = 1.0
 
     def get_extra_state(self) -> Tensor:
@@ -53,9 +51,12 @@ class LearnedStep(Rule):
     def fit(self, x: Tensor) -> None:
         """Least squared error on x. The parameter object stays: an optimizer may hold it already."""
         lo, hi = self.grid.limits
-        self.step.copy_(searched_step(rows_of(thinned(x, FIT_VALUES), 1), lo, hi))
-        count = x[0].numel() if self.sample_axis else x.numel()
+        self.step.copy_(searched_step(self._rows(x), lo, hi))
+        count = x[0].numel() if self.sample_axis else x.numel() // len(self.step)
         self.gradient_scale = 1.0 / math.sqrt(count * max(hi, 1))
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return rows_of(thinned(x, FIT_VALUES) if len(self.step) == 1 else x, len(self.step))
 
     def parameters_of_grid(self) -> Parameters:
         return {"step": self.step}

@@ -12,6 +12,7 @@ METHODS: dict[str, Parts] = {
     "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), needs_positive=True,
                      claims=frozenset({"idempotent", "monotone"})),
     "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "lsq_channel": Parts("uniform", "learned_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "min_max": Parts("uniform", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "percentile": Parts("uniform", "percentile_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "mmse": Parts("uniform", "least_squares_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
