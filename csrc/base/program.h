@@ -7,6 +7,7 @@
 //   * weight levels lie in [-127, 127], activation levels in [-128, 255];
 //   * no accumulator of conv2d, linear or sum_pool can leave int32;
 //   * all floats are finite (except hi = +inf of a clamp without upper bound).
+// Codes of weights stay in the file's bytes, which must outlive their use; an engine has packed them when it is made.
 #pragma once
 
 #include <array>
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/packed_codes.h"
 #include "base/unary.h"
 
 namespace kompakt {
@@ -49,9 +51,9 @@ struct Encoding {
 struct Weight {
   bool is_float = false;
   std::vector<size_t> shape;
-  Encoding encoding;           // when !is_float; grains is 1 or O
-  std::vector<uint8_t> codes;  // when !is_float: one byte per code, each < 2^bits
-  std::vector<float> values;   // when is_float
+  Encoding encoding;          // when !is_float; grains is 1 or O
+  PackedCodes codes;          // when !is_float
+  std::vector<float> values;  // when is_float
 };
 
 // Type of a value, without the batch axis. `encoding` is meaningful for Kind::Code only and then has one grain.
@@ -100,7 +102,7 @@ struct Node {
   float scale = 1.0f;
 
   // encode, recode, threshold: index = count of passed thresholds, code = codes[index]; codes is a permutation of
-  // 0 .. 2^bits - 1 for the bits of type.encoding.
+  // 0 .. 2^bits - 1 for the bits of type.encoding. embedding with codes: the table's, (rows, C).
   std::vector<uint8_t> codes;
   std::vector<float> float_thresholds;  // encode: 2^bits - 1, strictly ascending
   std::vector<int32_t> thresholds;      // recode: 2^bits - 1, ascending; threshold: (C, 2^bits - 1), C order

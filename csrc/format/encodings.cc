@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/checked.h"
 #include "format/limits.h"
@@ -157,8 +158,8 @@ Weight read_weight(Attributes attributes, size_t dimensions, Sections& sections)
   fill_weight_tables(encoding, sections, where);
   // Of an 8-bit signed weight the code -128 is refused where it occurs; all other levels where they could.
   if (!is_signed_8bit(encoding)) check_levels(encoding, kWeightLevels, where);
-  weight.codes = unpack_codes(packed, count, encoding, where);
-  if (is_signed_8bit(encoding) && std::find(weight.codes.begin(), weight.codes.end(), 0x80) != weight.codes.end()) {
+  weight.codes = read_codes(packed, count, encoding, where);
+  if (is_signed_8bit(encoding) && std::memchr(packed.data, 0x80, packed.size) != nullptr) {
     fail("value", where, ": expected 8-bit signed weights in [-127, 127], found -128");
   }
   return weight;
@@ -182,9 +183,9 @@ ChannelSum largest_level_sum(const Weight& weight) {
   for (size_t channel = 0; channel < channels; ++channel) {
     const size_t grain = weight.encoding.grains == 1 ? 0 : channel;
     const int16_t* table = weight.encoding.table.data() + grain * weight.encoding.codes();
-    const uint8_t* codes = weight.codes.data() + channel * per_channel;
+    const size_t first = channel * per_channel;
     uint64_t sum = 0;
-    for (size_t i = 0; i < per_channel; ++i) sum += static_cast<uint64_t>(std::abs(int{table[codes[i]]}));
+    for (size_t i = 0; i < per_channel; ++i) sum += static_cast<uint64_t>(std::abs(int{table[weight.codes[first + i]]}));
     if (sum > largest.sum) largest = {channel, sum};
   }
   return largest;

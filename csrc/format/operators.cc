@@ -307,6 +307,8 @@ void read_embedding(Node& node, Attributes& attributes, const ValueType& input, 
   if (!node.weight.is_float && node.weight.encoding.grains != 1) {
     fail("encoding", where, ": expected a table of one grain, found ", node.weight.encoding.grains);
   }
+  node.codes.resize(node.weight.codes.size());
+  for (size_t i = 0; i < node.codes.size(); ++i) node.codes[i] = node.weight.codes[i];
   const std::vector<size_t> shape{node.weight.shape[1], input.shape[0], 1};
   node.type = {node.weight.is_float ? Kind::F32 : Kind::Code, shape, node.weight.encoding};
 }

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "base/program.h"
 #include "format/container.h"
@@ -14,8 +13,8 @@ namespace kompakt {
 // Bytes that `count` codes (at most 2^31) take.
 size_t packed_bytes(size_t count, const Encoding& encoding);
 
-// One byte per code. `packed` has packed_bytes(count, encoding) bytes.
+// `count` codes in `packed`, of packed_bytes(count, encoding) bytes.
 // Throws ArtifactError("value") if a bit that no code uses is set.
-std::vector<uint8_t> unpack_codes(Bytes packed, size_t count, const Encoding& encoding, const std::string& where);
+PackedCodes read_codes(Bytes packed, size_t count, const Encoding& encoding, const std::string& where);
 
 }  // namespace kompakt

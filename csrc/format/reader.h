@@ -12,8 +12,8 @@ namespace kompakt {
 //
 // Throws ArtifactError with the kind of the first defect found, or std::bad_alloc; nothing else, whatever the bytes.
 // Memory: declared sizes are compared with the bytes that are there before anything is allocated, so that the cost is
-// bounded by `size`: below 10 times for usual files (a 1-bit code takes a byte), 64 times for the worst (tables of
-// 8-bit planes with one weight per channel). The result refers to nothing in `data`.
+// bounded by `size`: far below it for usual files, 10 times for embeddings of bits (a code takes a byte), 64 times for
+// the worst (tables of 8-bit planes with one weight per channel). Weight codes of the result lie in `data`.
 Program read_program(const uint8_t* data, size_t size);
 
 }  // namespace kompakt

@@ -44,15 +44,21 @@ Choice choose_recurrent(const Node& node, const KernelSet& kernels, const std::s
   return choice;
 }
 
-Layers make_layers(const Program& program, const KernelSet& kernels, const std::string& prefer) {
+Choice choose(const Program& program, const Node& node, const KernelSet& kernels, const std::string& prefer) {
+  const ValueType input = program.value_type(node.inputs[0]);
+  return choose_kernel({Window(node, MapShape(input.shape)), node.weight, input}, kernels, prefer);
+}
+
+// Every layer packed for its kernel, and its weights in the program given up.
+Layers make_layers(Program& program, const KernelSet& kernels, const std::string& prefer) {
   Layers layers(program.nodes.size());
   for (size_t i = 0; i < program.nodes.size(); ++i) {
-    const Node& node = program.nodes[i];
+    Node& node = program.nodes[i];
     if (node.op == Op::Attention) layers[i].whole = make_attention(node, kernels);
-    if (is_recurrent(node)) layers[i] = choose_recurrent(node, kernels, prefer);
-    if (!is_layer(node) || is_recurrent(node)) continue;
-    const ValueType input = program.value_type(node.inputs[0]);
-    layers[i] = choose_kernel({Window(node, MapShape(input.shape)), node.weight, input}, kernels, prefer);
+    if (!is_layer(node)) continue;
+    layers[i] = is_recurrent(node) ? choose_recurrent(node, kernels, prefer) : choose(program, node, kernels, prefer);
+    node.weight.codes = {};
+    node.weight.values = {};
   }
   return layers;
 }
@@ -154,14 +160,10 @@ Engine::Engine(Program program, const EngineOptions& options)
   input_elements_ = MapShape(program_.input_shape).elements();
   output_elements_ = output_map_.elements();
   layers_ = make_layers(program_, *kernels_, options.prefer);
-  for (Node& node : program_.nodes) {  // packed by now
-    if (node.op == Op::Embedding) {
-      const size_t rows = node.weight.shape[0];
-      token_limit_ = token_limit_ == 0 ? rows : std::min(token_limit_, rows);
-      continue;
-    }
-    node.weight.codes = {};
-    node.weight.values = {};
+  for (const Node& node : program_.nodes) {
+    if (node.op != Op::Embedding) continue;
+    const size_t rows = node.weight.shape[0];
+    token_limit_ = token_limit_ == 0 ? rows : std::min(token_limit_, rows);
   }
   plan_ = make_plan(program_, layers_, {images_per_lot(program_, layers_), true});
 }

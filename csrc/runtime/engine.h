@@ -42,7 +42,7 @@ struct NamedValue {
 
 class Engine {
  public:
-  // Throws UsageError for wrong options; std::bad_alloc.
+  // The bytes that `program` was read from are not needed afterwards. Throws UsageError for wrong options; std::bad_alloc.
   Engine(Program program, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <new>
 
 #include "base/checked.h"
 #include "runtime/heads.h"
@@ -138,7 +140,9 @@ void run_stage(const Run& run, const Stage& stage, Pool* pool) {
 
 }  // namespace
 
-Buffer::Buffer(size_t bytes) : owner_(new uint8_t[bytes + kAlignment]()), start_(owner_.get()) {
+Buffer::Buffer(size_t bytes)
+    : owner_(static_cast<uint8_t*>(std::calloc(bytes + kAlignment, 1)), std::free), start_(owner_.get()) {
+  if (start_ == nullptr) throw std::bad_alloc();
   start_ += kAlignment - reinterpret_cast<uintptr_t>(start_) % kAlignment;
 }
 

@@ -11,14 +11,14 @@
 
 namespace kompakt {
 
-// Zero-initialised bytes, aligned to a cache line.
+// Zero-initialised bytes, aligned to a cache line; pages that nobody writes take no memory.
 class Buffer {
  public:
   explicit Buffer(size_t bytes);
   uint8_t* data() const { return start_; }
 
  private:
-  std::unique_ptr<uint8_t[]> owner_;
+  std::unique_ptr<uint8_t, void (*)(void*)> owner_;
   uint8_t* start_;
 };
 

@@ -161,15 +161,17 @@ class GemvLayer final : public Layer {
   void pack_row(const LayerSpec& spec, size_t o, int32_t offset) {
     const size_t outputs = window_.group_outputs(), taps = window_.taps(), channels = window_.group_inputs();
     const size_t row = o / outputs * quads_ * kQuad + o % outputs;
-    const uint8_t* codes = spec.weight.codes.data() + o * inputs_;
-    const uint8_t* ranks = ranks_.data() + (spec.weight.encoding.grains == 1 ? 0 : o * spec.weight.encoding.codes());
+    const size_t grain = (spec.weight.encoding.grains == 1 ? 0 : o) * spec.weight.encoding.codes();
+    const uint8_t* ranks = ranks_.data() + grain;
+    const int16_t* levels = spec.weight.encoding.table.data() + grain;
     uint8_t* packed = weights_.data() + start_ + row / kQuad * quad_bytes_ + row % kQuad * packer_.chunk_bytes();
     uint32_t sum = 0;
     for (size_t k = 0; k < inputs_; ++k) {
       const size_t at = k % channels * taps + k / channels;
-      const int32_t level = spec.level(o, at);
+      const uint8_t code = spec.weight.codes[o * inputs_ + at];
+      const int16_t level = levels[code];
       sum += static_cast<uint32_t>(level);
-      packer_.put(packed, kQuad * packer_.chunk_bytes(), k, bits_ == 8 ? static_cast<uint8_t>(level) : ranks[codes[at]]);
+      packer_.put(packed, kQuad * packer_.chunk_bytes(), k, bits_ == 8 ? static_cast<uint8_t>(level) : ranks[code]);
     }
     sums_[row] = static_cast<int32_t>(sum);
     bias_[row] = static_cast<int32_t>(0u - sum * static_cast<uint32_t>(offset));

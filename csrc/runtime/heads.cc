@@ -179,9 +179,9 @@ void read_frame(const Stage& stage, const uint8_t* frame, const Row& row) {
 void run_head(const Stage& stage, const KernelSet& kernels, const Maps& maps, const Row& row) {
   if (stage.head == Head::SumPool || stage.head == Head::MaxPool) return run_pool(stage, kernels, maps, row);
   if (stage.head == Head::Embedding) {
-    const Weight& weight = stage.node->weight;
-    if (weight.is_float) return read_embedding(stage, weight.values, maps, row);
-    return read_embedding(stage, weight.codes, maps, row);
+    const Node& node = *stage.node;
+    if (node.weight.is_float) return read_embedding(stage, node.weight.values, maps, row);
+    return read_embedding(stage, node.codes, maps, row);
   }
   if (stage.head == Head::LayerNorm) return normalize(stage, kernels, maps, row);
   const Kind kind = stage.types[0].kind;

@@ -6,11 +6,6 @@
 
 namespace kompakt {
 
-int32_t LayerSpec::level(size_t channel, size_t at) const {
-  const Encoding& encoding = weight.encoding;
-  return encoding.level(encoding.grains == 1 ? 0 : channel, weight.codes[channel * per_channel() + at]);
-}
-
 std::vector<Block> blocks_across(const Window& window) {
   std::vector<Block> blocks;
   for (size_t c = 0; c < window.out.channels; c += kLanes)

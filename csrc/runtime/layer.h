@@ -20,7 +20,10 @@ struct LayerSpec {
   ValueType input;  // Kind::Code with its encoding, or Kind::F32
 
   // Integer level of the weight with flat C-order index `at` of output channel `channel` (not for float weights).
-  int32_t level(size_t channel, size_t at) const;
+  int32_t level(size_t channel, size_t at) const {
+    const Encoding& encoding = weight.encoding;
+    return encoding.level(encoding.grains == 1 ? 0 : channel, weight.codes[channel * per_channel() + at]);
+  }
   size_t per_channel() const { return window.group_inputs() * window.taps(); }
 };
 

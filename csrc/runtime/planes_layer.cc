@@ -151,13 +151,14 @@ class PlanesLayer final : public Layer {
   }
 
   void pack_channel(const LayerSpec& spec, size_t block, size_t lane) {
-    const uint8_t* codes = spec.weight.codes.data() + (blocks_[block].channel + lane) * spec.per_channel();
+    size_t at = (blocks_[block].channel + lane) * spec.per_channel();
     for (size_t i = 0; i < window_.group_inputs(); ++i)
-      for (size_t tap = 0; tap < window_.taps(); ++tap, ++codes) {
+      for (size_t tap = 0; tap < window_.taps(); ++tap) {
+        const uint8_t code = spec.weight.codes[at++];
         const size_t bit = tap * group_bytes_ * 8 + i;
         for (size_t plane = 0; plane < weight_planes_; ++plane) {
           const size_t word = ((block * weight_planes_ + plane) * words_ + bit / 64) * kLanes + lane;
-          weights_[word] |= static_cast<uint64_t>(*codes >> plane & 1) << (bit % 64);
+          weights_[word] |= static_cast<uint64_t>(code >> plane & 1) << (bit % 64);
         }
       }
   }

@@ -108,9 +108,10 @@ def test_large_manifest_costs_a_multiple_of_its_size(name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("allowance", [0, 1, 4, 8, 12, 64])
 def test_too_little_memory_is_an_error_of_its_own(allowance: int, tmp_path: Path) -> None:
-    """A legal file whose 16 million 1-bit weights take 16 MiB when they are unpacked."""
+    """A legal file whose table of 16 million 1-bit codes takes 16 MiB when it is unpacked."""
     count = 1 << 24
-    weight = {"bits": 1, "kind": "planes", "shape": [1, count]}
-    nodes = [{"in": ["input"], "name": "out", "op": "linear", "weight": weight}]
-    file = signed_file(nodes, [count], codes=bytes(count // 8), bases=b"\1")
+    weight = {"bits": 1, "grain": "tensor", "kind": "planes", "shape": [2, count // 2]}
+    table = {"in": ["input"], "name": "table", "op": "embedding", "weight": weight}
+    floats = {"in": ["table"], "name": "out", "op": "dequantize", "scale": 1.0}
+    file = signed_file([table, floats], [1], codes=bytes(count // 8), bases=b"\1")
     assert verify(file, allowance * MEBI, tmp_path)["kind"] == ("OK" if allowance == 64 else "no memory")

@@ -73,8 +73,8 @@ BUGS = [
     Bug(
         "only the last plane's unused bits count",
         "format/packing.cc",
-        "for (size_t plane = 0; plane < bits; ++plane) {",
-        "for (size_t plane = bits - 1; plane < bits; ++plane) {",
+        "for (size_t plane = 0; is_planes && plane < bits; ++plane) {",
+        "for (size_t plane = bits - 1; is_planes && plane < bits; ++plane) {",
     ),
     Bug(
         "keys may repeat",
