@@ -177,6 +177,7 @@ def test_values_known_to_be_positive(then, expected):
         ({"head": LayerChoice(Choice("lsq", 9), None)}, QuantizerError, ("head.weight: ", "bits", "got 9")),
         ({"head": LayerChoice(Choice("lq_nets", 0), None)}, QuantizerError, ("head.weight: ", "(1, 2, 3, 4)", "got 0")),
         ({"body.0.0.0": LQ}, QuantizerError, ("body_0_0_0_input: ", "never negative", "use 'lsq'")),
+        ({"head": LayerChoice(None, Choice("tnt", 2))}, QuantizerError, ("head_input: ", "weights only", "use 'lsq'")),
     ],
 )
 def test_impossible_choices_name_the_layer(choices, error, words):

@@ -27,7 +27,7 @@ def methods(as_json: bool) -> None:
         {
             "method": name, "bits": list(parts.bits), "grid": parts.grid, "rule": parts.rule,
             "surrogate": parts.surrogate,
-            "grain": parts.grain, "needs_positive": parts.needs_positive, "weights_only": parts.weights_only,
+            "grain": parts.grain, "roles": sorted(parts.roles),
             "claims": sorted(parts.claims),
         }
         for name, parts in METHODS.items()
@@ -35,15 +35,15 @@ def methods(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    header = ("method", "bits", "grid", "rule", "surrogate", "grain", "inputs", "claims")
+    header = ("method", "bits", "grid", "rule", "surrogate", "grain", "for", "claims")
     click.echo(table(header, [_method_row(row) for row in rows], "l" * len(header)))
 
 
 def _method_row(row: dict[str, Any]) -> tuple[str, ...]:
     bits = row["bits"]
-    signs = "none" if row["weights_only"] else "after a ReLU" if row["needs_positive"] else "any"
+    roles = "all" if len(row["roles"]) == 3 else ", ".join(row["roles"])
     return (
-        row["method"], f"{bits[0]}-{bits[-1]}", row["grid"], row["rule"], row["surrogate"], row["grain"], signs,
+        row["method"], f"{bits[0]}-{bits[-1]}", row["grid"], row["rule"], row["surrogate"], row["grain"], roles,
         ", ".join(row["claims"]),
     )  # fmt: skip
 

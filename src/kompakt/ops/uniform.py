@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .basis import Levels
 from .surrogate import scale_gradient, ste_round
 
 
@@ -13,6 +14,18 @@ def limits(bits: int, signed: bool, symmetric: bool = False) -> tuple[int, int]:
     if not signed:
         return 0, 2**bits - 1
     return -(2 ** (bits - 1)) + int(symmetric), 2 ** (bits - 1) - 1
+
+
+def rounded_levels(level: Tensor, step: Tensor, codes: Tensor) -> Levels:
+    """Levels `level * step`, with thresholds at which a strict comparison does what rounding half to even does.
+
+    Args:
+        level: neighbouring whole numbers, ascending, (L,). step: (G,). codes: of the levels, (L,).
+    """
+    values, middle = step[:, None] * level, step[:, None] * (level[:-1] + 0.5)
+    goes_up = level[1:] % 2 == 0  # a value on the threshold belongs to the even neighbour
+    below = torch.nextafter(middle, torch.full_like(middle, -torch.inf))
+    return Levels(values, torch.where(goes_up, below, middle), codes.expand(values.shape))
 
 
 def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: float) -> Tensor:

@@ -8,3 +8,4 @@ from .slots import ActivationSlot as ActivationSlot
 from .slots import WeightSlot as WeightSlot
 from .table import METHODS as METHODS
 from .table import method as method
+from .training import QuantizerTraining as QuantizerTraining

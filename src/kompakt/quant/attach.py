@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from .._core.errors import GraphError, QuantizerError
 from ..graph import Graph, check, operand
 from ..graph.graph import RECURRENT
-from .quantizer import Quantizer
+from .quantizer import UNSIGNED, WEIGHTS, Quantizer, role_of
 from .slots import ActivationSlot, WeightSlot
 from .table import method
 
@@ -139,11 +139,14 @@ def _quantize_state(graph: Graph, node: fx.Node, choice: LayerChoice) -> None:
 
 
 def _slot(choice: Choice, signed: bool, name: str) -> ActivationSlot:
-    parts = method(choice.method)
-    if signed and parts.needs_positive:
+    parts, role = method(choice.method), role_of(signed, True)
+    if role not in parts.roles:
+        these, others = "can be negative", "that are never negative (after a ReLU)"
+        if role == UNSIGNED:
+            these, others = "are never negative", "of both signs (no ReLU in front)"
+        needed = "weights only" if parts.roles == {WEIGHTS} else f"activations {others}"
         raise QuantizerError(
-            f"{name}: method {choice.method!r} needs activations that are never negative (after a ReLU), these can be; "
-            "use 'lsq' for this layer"
+            f"{name}: method {choice.method!r} is for {needed}, these activations {these}; use 'lsq' for this layer"
         )
     quantizer = _named(name, lambda: Quantizer(parts, choice.bits, signed, sample_axis=True))
     return ActivationSlot(quantizer, choice.method, name)

@@ -38,6 +38,10 @@ class Grid(Protocol):
         """Code of the nearest level, int64, shape of x."""
         ...
 
+    def levels(self, p: Parameters) -> basis_ops.Levels:
+        """Sorted levels of every grain, thresholds between them (a value on one goes down), and their codes."""
+        ...
+
     def starts_at_zero(self, p: Parameters) -> bool:
         """Whether the lowest level is 0, so that negative values need no ReLU in front."""
         ...
@@ -71,6 +75,11 @@ class Uniform:
         level = torch.clamp(torch.round(x / per_grain(p["step"], x)), *self.limits)
         return torch.bitwise_and(level.to(torch.int64), 2**self.bits - 1)
 
+    def levels(self, p: Parameters) -> basis_ops.Levels:
+        """Levels, and thresholds that round half to even as `value` does."""
+        level = torch.arange(self.limits[0], self.limits[1] + 1, device=p["step"].device)
+        return uniform.rounded_levels(level, p["step"], torch.bitwise_and(level, 2**self.bits - 1))
+
     def starts_at_zero(self, p: Parameters) -> bool:
         return not self.signed
 
@@ -91,7 +100,6 @@ class Basis:
         return "pm" if self.signed else "01"
 
     def levels(self, p: Parameters) -> basis_ops.Levels:
-        """Sorted levels, thresholds and codes of every grain."""
         return basis_ops.sorted_levels(p["basis"], self.digits)
 
     def value(self, x: Tensor, p: Parameters) -> Tensor:
@@ -120,7 +128,6 @@ class Codebook:
     signed: bool
 
     def levels(self, p: Parameters) -> basis_ops.Levels:
-        """Levels, thresholds between them, and their codes, which ascend with them."""
         values = p["levels"]
         codes = torch.arange(values.shape[1], device=values.device).expand(values.shape)
         return basis_ops.Levels(values, (values[:, :-1] + values[:, 1:]) / 2, codes)

@@ -45,6 +45,9 @@ SURROGATES: dict[str, Surrogate] = {
 }
 
 
+WEIGHTS, UNSIGNED, SIGNED = "weights", "unsigned activations", "signed activations"
+
+
 @dataclass(frozen=True)
 class Parts:
     """A method as data: names of its parts, the grain of its weights, and what it claims.
@@ -52,8 +55,7 @@ class Parts:
     Attributes:
         bits: bit-widths that the method can do.
         grain: of weights, "tensor" or "channel" (one parameter set per output channel); activations are per tensor.
-        needs_positive: whether activations must not be negative (codes with digits 0/1).
-        weights_only: whether the method has nothing to offer for activations.
+        roles: what the method quantizes: `WEIGHTS`, `UNSIGNED` (activations that are never negative), `SIGNED` ones.
         claims: words of `kompakt.testing.CLAIMS`, each tested on every bit-width.
     """
 
@@ -62,9 +64,15 @@ class Parts:
     surrogate: str
     grain: str
     bits: tuple[int, ...]
-    needs_positive: bool = False
-    weights_only: bool = False
+    roles: frozenset[str] = frozenset({WEIGHTS, UNSIGNED, SIGNED})
     claims: frozenset[str] = field(default_factory=frozenset)
+
+
+def role_of(signed: bool, sample_axis: bool) -> str:
+    """The role of such values, see `Parts.roles`. Weights are signed."""
+    if not sample_axis:
+        return WEIGHTS
+    return SIGNED if signed else UNSIGNED
 
 
 @final
@@ -77,7 +85,7 @@ class Quantizer(nn.Module):
         signed: whether levels may be negative.
         grains: 1, or the size of axis 0 of the values (one parameter set each).
         sample_axis: whether axis 0 of the values counts samples (activations).
-    Raises: QuantizerError for a bit-width or a grain that the method cannot do.
+    Raises: QuantizerError for a bit-width, a grain or a role that the method cannot do.
     """
 
     rule: Rule
@@ -88,8 +96,9 @@ class Quantizer(nn.Module):
             raise QuantizerError(f"bits must be one of {parts.bits} for this method, got {bits!r}")
         if grains < 1 or (sample_axis and grains != 1):
             raise QuantizerError(f"grains must be 1, or the output channels of a weight, got {grains}")
-        if parts.weights_only and sample_axis:
-            raise QuantizerError("this method is for weights alone; choose another one for activations")
+        role = role_of(signed, sample_axis)
+        if role not in parts.roles:
+            raise QuantizerError(f"this method quantizes {' and '.join(sorted(parts.roles))}, not {role}")
         self.parts, self.bits, self.signed, self.grains = parts, bits, signed, grains
         # An 8-bit signed weight leaves out -128, so that engines may multiply by int8 without a special case.
         is_symmetric = parts.grid == "uniform" and bits == 8 and signed and not sample_axis
@@ -134,14 +143,12 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def thresholds(self) -> tuple[np.ndarray, list[int]]:
-        """Thresholds between the sorted levels, float32, and the code of each level; of a basis grid with one grain.
+        """Thresholds between the sorted levels, float32, and the code of each level; of one grain.
 
-        Raises: QuantizerError for other grids, which round instead of comparing.
+        Raises: QuantizerError for several grains.
         """
-        if not isinstance(self.grid, Basis) or self.grains != 1:
-            raise QuantizerError(
-                f"thresholds belong to a basis grid with one grain, got {self.grid}, {self.grains} grains"
-            )
+        if self.grains != 1:
+            raise QuantizerError(f"thresholds belong to one grain, got {self.grains}")
         found = self.grid.levels(self.rule.final_parameters())
         return found.thresholds[0].cpu().numpy(), found.codes[0].tolist()
 

@@ -12,7 +12,8 @@ from .grids import Parameters
 class Rule(nn.Module, ABC):
     """Parameters of a grid, one set per grain. Learned ones are `nn.Parameter`, computed ones are buffers.
 
-    The order within a training step: forward with `parameters_of_grid`, `observe`, backward, optimizer, `after_step`.
+    The order within a training step: forward with `parameters_of_grid`, `observe`; loss plus `penalty`; backward,
+    optimizer, `after_step`, `follow`.
     """
 
     gradient_scale: float
@@ -38,8 +39,24 @@ class Rule(nn.Module, ABC):
         """Learn from the values of a training step, after they were quantized. A rule that does not: nothing."""
         return
 
+    def penalty(self, weight: Tensor | None) -> Tensor | None:
+        """What the loss gets from this rule, a scalar with gradients.
+
+        Args:
+            weight: the float weight that is quantized; None for activations.
+        Returns: None from a rule without a penalty.
+        """
+        return None
+
     def after_step(self) -> None:
         """Bring learned parameters back into their legal range, after the optimizer's step. Without any: nothing."""
+        return
+
+    def follow(self, weight: Tensor) -> None:
+        """After the optimizer's step: adapt to the float weight that is quantized, or move it in place.
+
+        Not for activations. A rule that looks at no weight: nothing.
+        """
         return
 
     def finish(self) -> None:

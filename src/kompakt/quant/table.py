@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from .._core.errors import RecipeError, nearest
-from .quantizer import Parts
+from .quantizer import UNSIGNED, WEIGHTS, Parts
 
+ONLY_WEIGHTS = frozenset({WEIGHTS})
+AFTER_RELU = frozenset({WEIGHTS, UNSIGNED})
 WITH_ZERO = frozenset({"idempotent", "monotone", "has_zero"})
 TWO_TO_EIGHT = (2, 3, 4, 5, 6, 7, 8)
 
 METHODS: dict[str, Parts] = {
-    "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), needs_positive=True,
+    "lq_nets": Parts("basis", "alternating_basis", "clipped", "channel", (1, 2, 3, 4), roles=AFTER_RELU,
                      claims=frozenset({"idempotent", "monotone"})),
     "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO),
     "lsq_channel": Parts("uniform", "learned_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
@@ -17,9 +19,9 @@ METHODS: dict[str, Parts] = {
     "percentile": Parts("uniform", "percentile_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "mmse": Parts("uniform", "least_squares_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "entropy": Parts("uniform", "entropy_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
-    "dp_net": Parts("codebook", "optimal_clusters", "straight_through", "channel", (1, 2, 3, 4), weights_only=True,
+    "dp_net": Parts("codebook", "optimal_clusters", "straight_through", "channel", (1, 2, 3, 4), roles=ONLY_WEIGHTS,
                     claims=frozenset({"idempotent", "monotone"})),
-    "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), weights_only=True, claims=WITH_ZERO),
+    "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), roles=ONLY_WEIGHTS, claims=WITH_ZERO),
 }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ from ..deploy import lower
 from ..engine import Engine
 from ..engine import load as load_engine
 from ..graph import Graph, equalize, fold_batch_norm, trace
-from ..quant import method
-from ..quant.attach import attach, calibrate, quantizers
+from ..quant import QuantizerTraining, method
+from ..quant.attach import attach, calibrate
 from ..quant.correct import correct
 from ..report import summary_table
 from ..report import write as write_report
@@ -50,15 +50,18 @@ class Job:
     def module(self) -> nn.Module:
         return self.graph.module
 
+    def penalty(self) -> Tensor:
+        """What the methods add to the loss; 0 where none does. Add it before `backward`."""
+        penalty = QuantizerTraining(self.module).penalty()
+        return torch.zeros(()) if penalty is None else penalty
+
     def step(self) -> None:
-        """After every optimizer step: keep the quantizers' own parameters legal."""
-        for quantizer in quantizers(self.graph):
-            quantizer.rule.after_step()
+        """After every optimizer step: keep the quantizers' own parameters, and weights of a fixed alphabet, legal."""
+        QuantizerTraining(self.module).after_step()
 
     def last_stage(self) -> None:
         """Before the last epochs: from now on the forward pass uses the integer levels that the file will hold."""
-        for quantizer in quantizers(self.graph):
-            quantizer.rule.finish()
+        QuantizerTraining(self.module).finish()
 
     def finish(self, metadata: dict[str, Any] | None = None) -> Compressed:
         """Lower and pack. The result holds all that the engine needs; its outputs equal `module` in evaluation mode.

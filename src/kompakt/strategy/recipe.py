@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, m
 from .._core.errors import RecipeError, nearest
 from ..quant import method
 from ..quant.correct import Rounding
+from ..quant.quantizer import WEIGHTS
 from ..train import TrainSettings
 from .overrides import override
 
@@ -107,8 +108,10 @@ class QuantizeStage(Strict):
             _check_bits(self.method, weight_bits=self.weight_bits)
         _check_bits(self.method_of_activations, activation_bits=self.activation_bits)
         _check_bits(self.edge_method, first_last=self.first_last, residual_bits=self.residual_bits)
-        if self.activation_bits != "float" and method(self.method_of_activations).weights_only:
+        if self.activation_bits != "float" and method(self.method_of_activations).roles == {WEIGHTS}:
             raise RecipeError(f"method {self.method_of_activations!r} is for weights; name an activation_method")
+        if self.weight_bits != "float" and WEIGHTS not in method(self.method).roles:
+            raise RecipeError(f"method {self.method!r} is for activations; make it the activation_method")
         return self
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .._core.errors import QuantizerError
 from ..quant import Parts, Quantizer
+from ..quant.quantizer import SIGNED, UNSIGNED, WEIGHTS
 from .contract import refuses, run_clauses
 
 GRAINS, VALUES = 3, 500
@@ -61,12 +62,15 @@ class QuantizerCase:
 
 
 def quantizer_cases(parts: Parts, bits: Iterable[int] | None = None) -> list[QuantizerCase]:
-    """Every way to use a method: as weights on its grain, and as activations of every sign that it takes."""
+    """Every way to use a method: for weights on its grain, and for activations of every sign that it takes."""
     grains = GRAINS if parts.grain == "channel" else 1
-    ways = [(True, grains, False)]
-    if not parts.weights_only:
-        ways += [(False, 1, True)] + ([] if parts.needs_positive else [(True, 1, True)])
-    return [QuantizerCase(parts, b, *way) for b in (parts.bits if bits is None else bits) for way in ways]
+    ways = {WEIGHTS: (True, grains, False), UNSIGNED: (False, 1, True), SIGNED: (True, 1, True)}
+    return [
+        QuantizerCase(parts, b, *way)
+        for b in (parts.bits if bits is None else bits)
+        for role, way in ways.items()
+        if role in parts.roles
+    ]
 
 
 class QuantizerContract:
@@ -149,6 +153,21 @@ class QuantizerContract:
         y = quantizer(case.values(1))
         assert torch.isfinite(y).all(), "values are not finite after a step past zero"
         assert (quantizer.encoding()[1] > 0).all(), "scales are not positive after a step past zero"
+
+    def test_training_hooks_keep_values_and_levels_legal(self, case: QuantizerCase) -> None:
+        quantizer = case.fitted().train()
+        weight = None if case.sample_axis else case.values(1).requires_grad_()
+        penalty = quantizer.rule.penalty(weight)
+        if penalty is not None:
+            assert penalty.dim() == 0 and torch.isfinite(penalty) and penalty >= 0, f"penalty is {penalty}"  # noqa: PT018
+        if weight is not None:
+            shape = weight.shape
+            with torch.no_grad():
+                quantizer.rule.follow(weight.mul_(3))
+            assert weight.shape == shape and torch.isfinite(weight).all(), "following left no legal weight"  # noqa: PT018
+            codes, encoding, scale = quantizer.eval().encode(weight)
+            decoded = quantizer.decode(codes, encoding, scale)
+            assert np.array_equal(decoded, quantizer(weight).detach().numpy()), "codes decode otherwise then"
 
     def test_dead_and_constant_data_give_finite_values(self, case: QuantizerCase) -> None:
         for value in (0.0, 1e-20, 0.7):

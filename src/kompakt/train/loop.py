@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .._core.errors import TrainingError
 from ..data import Dataset
-from ..quant import Quantizer
+from ..quant import Quantizer, QuantizerTraining
 from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
 from .evaluate import accuracy, predict
@@ -54,7 +54,7 @@ class _Run:
         self.batches = Batches(dataset, settings.batch_size, settings.seed, self.device)
         self.optimizer = make_optimizer(module, settings)
         self.is_checked = False
-        self.quantizers = [m for m in module.modules() if isinstance(m, Quantizer)]
+        self.quantizers = QuantizerTraining(module)
         if settings.distill > 0 and teacher is None:
             raise TrainingError(
                 f"distill = {settings.distill} needs the float model: give teacher, or set distill to 0"
@@ -100,8 +100,7 @@ class _Run:
         while progress.epoch < self.settings.epochs:
             epoch = progress.epoch
             if epoch >= last_stage:
-                for quantizer in self.quantizers:
-                    quantizer.rule.finish()
+                self.quantizers.finish()
                 if epoch == last_stage and progress.step == 0:
                     metrics.write(event="stage", name="whole levels", epoch=epoch)
             self.module.train()
@@ -132,14 +131,16 @@ class _Run:
                 with torch.no_grad():
                     target = self.teacher_forward(x).float()
                 loss = (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
+        penalty = self.quantizers.penalty()
+        if penalty is not None:
+            loss = loss + penalty
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if not self.is_checked:
             _check_gradients(self.module)
             self.is_checked = True
         self.optimizer.step()
-        for quantizer in self.quantizers:
-            quantizer.rule.after_step()
+        self.quantizers.after_step()
         return loss.detach()
 
     def _distance(self, logits: Tensor, target: Tensor) -> Tensor:
