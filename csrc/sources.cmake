@@ -8,6 +8,7 @@ set(KOMPAKT_FORMAT_SOURCES
   csrc/format/operators.cc
   csrc/format/packing.cc
   csrc/format/reader.cc
+  csrc/format/requantize.cc
   csrc/format/sections.cc
   csrc/format/sha256.cc
   csrc/format/thresholds.cc
@@ -65,6 +66,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/pooling.cc
   csrc/runtime/real_layer.cc
   csrc/runtime/recurrent.cc
+  csrc/runtime/requantize.cc
   csrc/runtime/rescale.cc
   csrc/runtime/rows.cc
   csrc/runtime/stages.cc

@@ -5,7 +5,7 @@
 //   * nodes are in topological order: node i reads values with ids <= i and gives value i + 1; value 0 is the input;
 //   * every shape is inferred, has no zero extent, and all values of one image together hold <= 2^31 elements;
 //   * weight levels lie in [-127, 127], activation levels in [-128, 255];
-//   * no accumulator of conv2d, linear or sum_pool can leave int32;
+//   * no accumulator of conv2d, linear, sum_pool or requantize can leave int32;
 //   * all floats are finite (except hi = +inf of a clamp without upper bound).
 // Codes of weights stay in the file's bytes, which must outlive their use; an engine has packed them when it is made.
 #pragma once
@@ -61,6 +61,7 @@ struct ValueType {
   Kind kind = Kind::F32;
   std::vector<size_t> shape;  // (C, H, W) or (K,)
   Encoding encoding;
+  uint64_t bound = 0;  // the largest magnitude of a sum of Kind::Acc, below 2^31
 };
 
 enum class Op {
@@ -68,6 +69,7 @@ enum class Op {
   Encode,
   Recode,
   Threshold,
+  Requantize,
   Dequantize,
   Conv2d,
   Linear,
@@ -107,6 +109,11 @@ struct Node {
   std::vector<float> float_thresholds;  // encode: 2^bits - 1, strictly ascending
   std::vector<int32_t> thresholds;      // recode: 2^bits - 1, ascending; threshold: (C, 2^bits - 1), C order
   std::vector<int8_t> directions;       // threshold: (C,), +1 or -1
+
+  // requantize: added to the aligned inputs (C,); bits by which each input is shifted left (inputs, C), and their sum
+  // right (C,), each at most 30. The sum, half of the last bit included, fits int32.
+  std::vector<int32_t> bias;
+  std::vector<int8_t> left, right;
 
   // conv2d, linear; embedding: (rows, C); lstm, gru: of the state.
   Weight weight;

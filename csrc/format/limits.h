@@ -12,6 +12,7 @@ constexpr size_t kMaxDimension = size_t{1} << 24;
 constexpr size_t kMaxElements = size_t{1} << 31;  // of all values together, and of one weight
 constexpr size_t kMaxWindow = 4096;               // kernel, stride, dilation, padding
 constexpr int kMaxBits = 8;
+constexpr int kMaxShift = 30;  // of requantize
 
 // Integer sums stay below this magnitude, so that they fit int32.
 constexpr uint64_t kAccumulatorLimit = uint64_t{1} << 31;

@@ -9,6 +9,7 @@
 #include "format/encodings.h"
 #include "format/limits.h"
 #include "format/message.h"
+#include "format/requantize.h"
 #include "format/thresholds.h"
 
 namespace kompakt {
@@ -24,11 +25,12 @@ struct OpSpec {
   size_t most_inputs;
 };
 
-constexpr std::array<OpSpec, 24> kOps = {{
+constexpr std::array<OpSpec, 25> kOps = {{
     {"quantize", Op::Quantize, kF32, 1, 1},
     {"encode", Op::Encode, kF32, 1, 1},
     {"recode", Op::Recode, kCode, 1, 1},
     {"threshold", Op::Threshold, kAcc, 1, 1},
+    {"requantize", Op::Requantize, kAcc | kCode, 1, 2},
     {"dequantize", Op::Dequantize, kCode, 1, 1},
     {"conv2d", Op::Conv2d, kCode | kF32, 1, 1},
     {"linear", Op::Linear, kCode | kF32, 1, 1},
@@ -92,21 +94,23 @@ std::vector<size_t> window_shape(const Node& node, size_t channels, const ValueT
   return shape;
 }
 
-void check_overflow(uint64_t level_sum, const ValueType& input, const std::string& where, const std::string& what) {
+// The largest magnitude of a sum of levels of `input`, times weights of `level_sum` together.
+uint64_t checked_bound(uint64_t level_sum, const ValueType& input, const std::string& where, const std::string& what) {
   const uint64_t bound = level_sum * max_level(input.encoding);
   if (bound >= kAccumulatorLimit) {
     fail("overflow_risk", where, ": expected sums below 2^31, found that ", what, " can reach ", bound,
          "; use fewer bits or smaller levels");
   }
+  return bound;
 }
 
-// Kind of the sums of conv2d and linear; proves that integer sums stay in int32.
-Kind sum_kind(const Weight& weight, const ValueType& input, const std::string& where) {
-  if (input.kind == Kind::F32) return Kind::F32;
+// Type of the sums of conv2d and linear; proves that integer sums stay in int32.
+ValueType sums_of(const Weight& weight, const ValueType& input, std::vector<size_t> shape, const std::string& where) {
+  if (input.kind == Kind::F32) return {Kind::F32, std::move(shape), {}};
   if (weight.is_float) fail("node", where, ": expected an f32 input with a float weight, found code");
   const ChannelSum largest = largest_level_sum(weight);
-  check_overflow(largest.sum, input, where, text_of("channel ", largest.channel));
-  return Kind::Acc;
+  const uint64_t bound = checked_bound(largest.sum, input, where, text_of("channel ", largest.channel));
+  return {Kind::Acc, std::move(shape), {}, bound};
 }
 
 void read_conv2d(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
@@ -124,8 +128,7 @@ void read_conv2d(Node& node, Attributes& attributes, const ValueType& input, Sec
     fail("shape", where, ": expected a weight (O, ", inputs, " / groups, KH, KW), found ", shape_text(node.weight.shape),
          " with groups ", node.groups);
   }
-  node.type.shape = window_shape(node, outputs, input, where);
-  node.type.kind = sum_kind(node.weight, input, where);
+  node.type = sums_of(node.weight, input, window_shape(node, outputs, input, where), where);
 }
 
 void read_linear(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
@@ -134,8 +137,7 @@ void read_linear(Node& node, Attributes& attributes, const ValueType& input, Sec
   if (input.shape.size() != 1 || input.shape[0] != node.weight.shape[1]) {
     fail("shape", where, ": expected an input (", node.weight.shape[1], "), found ", shape_text(input.shape));
   }
-  node.type.shape = {node.weight.shape[0]};
-  node.type.kind = sum_kind(node.weight, input, where);
+  node.type = sums_of(node.weight, input, {node.weight.shape[0]}, where);
 }
 
 void read_affine(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
@@ -190,8 +192,8 @@ void read_pool(Node& node, Attributes& attributes, const ValueType& input) {
 void read_sum_pool(Node& node, Attributes& attributes, const ValueType& input) {
   read_pool(node, attributes, input);
   if (input.kind == Kind::F32) return;
-  check_overflow(uint64_t{node.kernel[0]} * node.kernel[1], input, attributes.where(), "a window");
-  node.type = {Kind::Acc, node.type.shape, {}};
+  const uint64_t window = uint64_t{node.kernel[0]} * node.kernel[1];
+  node.type = {Kind::Acc, node.type.shape, {}, checked_bound(window, input, attributes.where(), "a window")};
 }
 
 void read_concat(Node& node, const Types& inputs, const std::string& where) {
@@ -333,7 +335,7 @@ void read_recurrent(Node& node, Attributes& attributes, const ValueType& input, 
          shape_text(input.shape), " and ", shape_text(node.weight.shape));
   }
   node.type.shape = {width, input.shape[1], input.shape[2]};
-  sum_kind(node.weight, node.type, where);
+  sums_of(node.weight, node.type, node.type.shape, where);
 }
 
 void read_attention(Node& node, Attributes& attributes, const Types& inputs) {
@@ -387,14 +389,15 @@ size_t check_value_shape(const std::vector<size_t>& shape, const std::string& wh
 void read_operator(Node& node, Attributes& attributes, const Types& inputs, Sections& sections) {
   const ValueType& input = *inputs[0];
   const std::string& where = attributes.where();
-  const bool has_encoding =
-      node.op == Op::Quantize || node.op == Op::Encode || node.op == Op::Recode || node.op == Op::Threshold;
+  const bool has_encoding = node.op == Op::Quantize || node.op == Op::Encode || node.op == Op::Recode ||
+                            node.op == Op::Threshold || node.op == Op::Requantize;
   if (has_encoding) node.type = {Kind::Code, input.shape, read_activation_encoding(attributes.object("encoding"))};
   switch (node.op) {
     case Op::Quantize: read_quantize(node, attributes); break;
     case Op::Encode: read_encode(node, attributes); break;
     case Op::Recode: read_recode(node, attributes); break;
     case Op::Threshold: read_threshold(node, attributes, input.shape[0], sections); break;
+    case Op::Requantize: read_requantize(node, attributes, inputs, sections); break;
     case Op::Dequantize:
       node.scale = read_scale(attributes, "scale");
       node.type = {Kind::F32, input.shape, {}};

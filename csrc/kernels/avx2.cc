@@ -22,6 +22,7 @@ namespace {
 #include "kernels/winograd/avx2.h"
 
 #include "kernels/rows/avx2.h"
+#include "kernels/requantize/avx2.h"
 #include "kernels/floats/body.h"
 
 }  // namespace
@@ -41,7 +42,7 @@ const KernelSet& avx2_kernels() noexcept {
       real,
       real_depthwise,
       {quantize, encode, threshold, affine_acc, rescale_vector, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
-       clamp, map, pack, has_nan, max_codes, sum_codes},
+       clamp, map, pack, has_nan, max_codes, sum_codes, requantize_vector},
       {unary, layer_norm, softmax, lstm, gru},
   };
   return kernels;

@@ -26,6 +26,7 @@ namespace {
 #include "kernels/winograd/avx512.h"
 
 #include "kernels/rows/avx512.h"
+#include "kernels/requantize/avx512.h"
 #include "kernels/floats/body.h"
 
 }  // namespace
@@ -45,7 +46,7 @@ const KernelSet& avx512_kernels() noexcept {
       real,
       real_depthwise,
       {quantize, encode, threshold_vector, affine_acc, rescale_vector, affine_real, add, add_codes, decode,
-       add_affine_codes, decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes},
+       add_affine_codes, decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes, requantize_vector},
       {unary, layer_norm, softmax, lstm, gru},
       {1, 24},
   };

@@ -171,6 +171,27 @@ struct RescaleArgs {
   uint8_t* code;  // (pixels, pitch)
 };
 
+// What `requantize` adds: nothing; codes as (code ^ sign) - sign; or sums.
+enum class Addend { None, Code, Sum };
+
+// Integers alone. Per channel: v = (x << left) + (addend << map_left) + offset, which fits int32; the code is
+// min(max(v >> right, lo), hi). `offset` includes what rounds: half of the last bit that stays.
+struct RequantizeArgs {
+  const int32_t* x;  // (pixels, pitch)
+  size_t pixels, pitch, lanes;
+  const int32_t* left;
+  const int32_t* offset;
+  const int32_t* right;
+  Addend addend;
+  const uint8_t* map;  // of the addend: codes or sums, (pixels, map_pitch) elements; readable up to `lanes`
+  size_t map_pitch;
+  const int32_t* map_left;
+  int32_t sign;
+  int32_t lo, hi;  // within [-128, 255]
+  uint8_t mask;
+  uint8_t* code;  // (pixels, pitch)
+};
+
 // Elementwise operations on row buffers. `n` counts elements; (pixels, pitch) buffers hold `lanes` used channels,
 // a multiple of 16.
 struct RowOps {
@@ -202,6 +223,7 @@ struct RowOps {
   void (*max_codes)(const uint8_t* const* from, size_t count, size_t n, uint8_t flip, uint8_t* code);
   // x[c] += sum over k of (from[k][c] ^ sign) - sign, modulo 2^32.
   void (*sum_codes)(const uint8_t* const* from, size_t count, size_t n, int32_t sign, int32_t* x);
+  void (*requantize)(const RequantizeArgs& args);
 };
 
 // What suits a level's `dot_u8`: calls of at least `pixels` pixels; tap counts must be multiples of `taps`, and are

@@ -14,6 +14,7 @@ namespace {
 #include "kernels/planes/sums.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
+#include "kernels/requantize/body.h"
 #include "kernels/floats/body.h"
 #include "kernels/depthwise/portable.h"
 #include "kernels/winograd/portable.h"
@@ -35,7 +36,7 @@ const KernelSet& portable_kernels() noexcept {
       real_generic,
       real_depthwise,
       {quantize, encode, threshold, affine_acc, rescale, affine_real, add, add_codes_table, decode_table, add_affine_codes,
-       decode_affine, clamp, map_table, pack_tail, has_nan, max_codes, sum_codes},
+       decode_affine, clamp, map_table, pack_tail, has_nan, max_codes, sum_codes, requantize},
       {unary, layer_norm, softmax, lstm, gru},
   };
   return kernels;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/requantize.h"
 #include "runtime/rescale.h"
 
 namespace kompakt {
@@ -98,6 +99,7 @@ void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, cons
       return;
     }
     case Step::Kind::Rescale: return run_rescale(step, kernels, maps, row);
+    case Step::Kind::Requantize: return run_requantize(step, kernels, maps, row);
     case Step::Kind::StoreAcc: return store(row.acc, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreReal: return store(row.real, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreCode: return store(row.code, maps.at(step.map), row, step.map_channels);

@@ -34,7 +34,7 @@ struct Maps {
 struct Step {
   enum class Kind {
     AffineAcc, AffineReal, AddReal, AddCode, AddAffineCode, Clamp, Quantize, Encode, Threshold, MapCodes, Decode,
-    DecodeAffine, Unary, AddConstant, Rescale, StoreAcc, StoreReal, StoreCode
+    DecodeAffine, Unary, AddConstant, Rescale, Requantize, StoreAcc, StoreReal, StoreCode
   };
 
   Kind kind;
@@ -44,7 +44,8 @@ struct Step {
   float inv_step = 0, lo = 0, hi = 0;
   float clamp_lo = 0, clamp_hi = 0;    // Rescale
   Residual residual = Residual::None;  // Rescale: what it adds; Add*: how it could
-  int32_t sign = 0;  // *AffineCode, DecodeAffine: sign bit of signed codes
+  Addend addend = Addend::None;        // Requantize
+  int32_t sign = 0;  // *AffineCode, DecodeAffine, Requantize: sign bit of signed codes
   float scale = 0;   // of those
   Unary function = Unary::Gelu;
   std::vector<float> m{}, b{};             // affine, padded with zeros
@@ -52,13 +53,16 @@ struct Step {
   std::vector<float> real_thresholds{};  // Encode
   std::vector<int32_t> flip{};           // Threshold: all ones where direction is -1
   std::vector<int32_t> thresholds{};     // (count, pitch) up to 4 bits, (C, count) above; already flipped
+  std::vector<int32_t> left{}, offset{}, right{}, map_left{};  // Requantize, padded with zeros
   std::array<uint8_t, 256> codes{};    // MapCodes
 
   bool reads_map() const {
-    return kind == Kind::AddReal || kind == Kind::AddCode || kind == Kind::AddAffineCode || residual != Residual::None;
+    return kind == Kind::AddReal || kind == Kind::AddCode || kind == Kind::AddAffineCode ||
+           residual != Residual::None || addend != Addend::None;
   }
   bool is_per_channel() const {
-    return kind == Kind::AffineAcc || kind == Kind::AffineReal || kind == Kind::Threshold || kind == Kind::Rescale;
+    return kind == Kind::AffineAcc || kind == Kind::AffineReal || kind == Kind::Threshold || kind == Kind::Rescale ||
+           kind == Kind::Requantize;
   }
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "runtime/plan.h"
+#include "runtime/requantize.h"
 
 namespace kompakt {
 namespace {
@@ -16,6 +17,7 @@ bool is_elementwise(Op op) {
     case Op::Encode:
     case Op::Recode:
     case Op::Threshold:
+    case Op::Requantize:
     case Op::Dequantize:
     case Op::Affine:
     case Op::Add:
@@ -131,6 +133,7 @@ class Builder {
 
   // Steps of an elementwise node; `from` is the input that is in the row.
   void append_node(Stage& stage, int id, int from) {
+    if (node(id).op == Op::Requantize) return append_requantize(stage, id, from);
     if (node(id).op != Op::Add) return append(stage, id);
     const int other = node(id).inputs[0] == from ? node(id).inputs[1] : node(id).inputs[0];
     if (is_deferred(other)) {
@@ -139,6 +142,14 @@ class Builder {
     } else {
       stage.steps.push_back(make_add(storage(other), program_.value_type(other)));
     }
+  }
+
+  void append_requantize(Stage& stage, int id, int from) {
+    const std::vector<int>& operands = node(id).inputs;
+    if (operands.size() == 1) return stage.steps.push_back(make_requantize(node(id), 0));
+    const size_t in_row = operands[0] == from ? 0 : 1;
+    const ValueType other = program_.value_type(operands[1 - in_row]);
+    stage.steps.push_back(make_requantize(node(id), in_row, storage(operands[1 - in_row]), &other));
   }
 
   void append(Stage& stage, int id) {
@@ -154,9 +165,10 @@ class Builder {
   // Whether the chain, now at `value`, may go on with the elementwise node `next`.
   bool can_extend(const Stage& stage, int value, int next) const {
     if (!is_fused_ || is_done(next) || !is_elementwise(node(next).op)) return false;
-    if (node(next).op != Op::Add) return true;
     const std::vector<int>& operands = node(next).inputs;
-    if (operands[0] == operands[1]) return false;
+    if (operands.size() == 1) return true;
+    // The row must hold floats (add) or sums (requantize), and not both operands.
+    if (operands[0] == operands[1] || program_.value_type(value).kind == Kind::Code) return false;
     const int other = operands[0] == value ? operands[1] : operands[0];
     const int read = storage(is_deferred(other) ? node(other).inputs[0] : other);
     return stage.stored.empty() || read < stage.stored.front();

@@ -28,12 +28,12 @@ FLOATS = [
 ]
 TEXTS = [
     *"""input out q c1 codes affine planes table float pm 01 tensor channel quantize encode recode threshold dequantize
-    conv2d linear add clamp max_pool sum_pool concat shift_pad flatten reshape gather unary add_constant layer_norm
+    requantize conv2d linear add clamp max_pool sum_pool concat shift_pad flatten reshape gather unary add_constant layer_norm
     attention embedding lstm gru gelu tanh softmax""".split(),
     *("", "a b", "\n", "\u00e9", "n" * 101),
 ]
 KEYS = """bits kind signed digits grain shape basis levels stride padding dilation groups kernel encoding weight codes
-thresholds directions scale inv_step lo hi before after size index axis heads
+thresholds directions scale inv_step lo hi before after size index axis heads bias left right
     eps function value m b in name op unknown""".split()
 # A number or text that is not in its canonical spelling, or nothing at all.
 SPELLINGS = [

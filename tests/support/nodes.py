@@ -24,7 +24,7 @@ def values(x: np.ndarray, *nodes: Node) -> dict[str, np.ndarray]:
     """All values of a program over x (N, ...); a float output is put behind codes and sums."""
     last = nodes[-1]
     end: list[Node] = []
-    if last.op in ("quantize", "encode", "recode", "threshold"):
+    if last.op in ("quantize", "encode", "recode", "threshold", "requantize"):
         end = [node("dequantize", last.name, name="end", scale=1.0)]
     made = Program(x.shape[1:], (*nodes, *end), (end or nodes)[-1].name)
     return run_all(made, x)

@@ -164,7 +164,7 @@ def _step(builder: Builder, x: str) -> str:
     choices: dict[str, list[Any]] = {
         "f32": [_encode_any, _encode_any, _encode_any, _affine_clamp, _float_product, _self_sum],
         "code": [_product, _product, _product, _product, _recode, _recode, _dequantize_sum, _concat],
-        "acc": [_threshold_any, _threshold_any, lambda b, v: affine(b, v)],
+        "acc": [_threshold_any, _threshold_any, _requantize, _requantize, lambda b, v: affine(b, v)],
     }
     maps: list[Any] = [_max_pool, _sum_pool, _shift_pad, _concat] if kind != "acc" else []
     options = choices[kind] + (maps if is_map else [])
@@ -183,6 +183,27 @@ def _encode_any(builder: Builder, x: str) -> str:
 
 def _threshold_any(builder: Builder, x: str) -> str:
     return threshold(builder, x, parts.activation_encoding(builder.rng))
+
+
+def _requantize(builder: Builder, x: str) -> str:
+    """Codes from sums, alone or with a residual: sums of their own, the codes before, or none."""
+    rng, channels = builder.rng, builder.shape(x)[0]
+    inputs = [x]
+    shape, codes = builder.shape(x), [node.name for node in builder.nodes if builder.type(node.name).kind == "code"]
+    fitting = [name for name in codes if builder.shape(name) == shape and isinstance(builder.encoding(name), Affine)]
+    sums = [n.name for n in builder.nodes if builder.type(n.name).kind == "acc" and builder.shape(n.name) == shape]
+    others = [*fitting, sums[0]]
+    if rng.integers(3):
+        inputs.append(others[int(rng.integers(len(others)))])
+    # A quarter of the room that the sums leave, so that two inputs, a bias and the rounding fit.
+    room = 28 - max(builder.type(name).bound.bit_length() or 8 for name in inputs)
+    left = rng.integers(0, max(1, min(room, 9)), (len(inputs), channels)).astype(np.int8)
+    right = np.clip(rng.integers(-3, 22, channels), 0, None).astype(np.int8)
+    bias = rng.integers(-(1 << 20), 1 << 20, channels).astype(np.int32)
+    if room < 1:
+        inputs, left, bias = inputs[:1], left[:1] * 0, bias * 0
+    encoding = Affine(int(rng.integers(1, 9)), signed=bool(rng.integers(2)))
+    return builder.add("requantize", *inputs, encoding=encoding, bias=bias, left=left, right=right)
 
 
 def _affine_clamp(builder: Builder, x: str) -> str:

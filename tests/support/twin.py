@@ -41,7 +41,8 @@ def twin_program(seed: int = 0) -> Program:
         Node("clamp", "r", ("s",), {"lo": -1.5, "hi": 6.0}),
         Node("encode", "e", ("r",), {"encoding": uneven, "thresholds": steps}),
         Node("recode", "rc", ("e",), {"encoding": Affine(2), "thresholds": (1, 2, 2)}),
-        Node("max_pool", "m", ("rc",), {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0)}),
+        Node("requantize", "rq", ("c2", "rc"), _shifts(rng)),
+        Node("max_pool", "m", ("rq",), {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 0)}),
         Node("concat", "cat", ("m", "m")),
         Node("shift_pad", "sp", ("cat",), {"stride": 2, "before": 1, "after": 2}),
         Node("sum_pool", "p", ("sp",), {"kernel": (2, 1)}),
@@ -75,6 +76,11 @@ def _gru(rng: np.random.Generator) -> dict[str, object]:
     m, b = rng.standard_normal((2, 3)).astype(np.float32)
     weight = parts.weight(rng, (3, 1), Affine(2, signed=True))
     return {"weight": weight, "m": m, "b": b, "encoding": Affine(3, signed=True), "inv_step": 4.0}
+
+
+def _shifts(rng: np.random.Generator) -> dict[str, object]:
+    bias, (left, right) = rng.integers(-999, 999, 4).astype(np.int32), rng.integers(0, 4, (2, 4)).astype(np.int8)
+    return {"encoding": Affine(2), "bias": bias, "left": np.stack([left, left + 2]), "right": right + np.int8(5)}
 
 
 def _planes(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> object:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._core.errors import ArtifactError
 from ..encoding import Affine, Encoding, Planes, Table
-from .limits import MAX_DIMENSION, MAX_WINDOW
+from .limits import MAX_DIMENSION, MAX_SHIFT, MAX_WINDOW
 from .weight import FloatWeight, Weight
 
 REQUIRED: Any = object()
@@ -190,6 +190,28 @@ def float_row(value: Any, where: str) -> np.ndarray:
 def int8_row(value: Any, where: str) -> np.ndarray:
     """int8 (C,)."""
     return _array(value, np.int8, 1, where)
+
+
+def int32_row(value: Any, where: str) -> np.ndarray:
+    """int32 (C,)."""
+    return _array(value, np.int32, 1, where)
+
+
+def shift_row(value: Any, where: str) -> np.ndarray:
+    """int8 (C,) of shifts, each 0 to 30 bits."""
+    return _shifts(_array(value, np.int8, 1, where), where)
+
+
+def shift_table(value: Any, where: str) -> np.ndarray:
+    """int8 (n, C) of shifts, each 0 to 30 bits."""
+    return _shifts(_array(value, np.int8, 2, where), where)
+
+
+def _shifts(array: np.ndarray, where: str) -> np.ndarray:
+    wrong = array[(array < 0) | (array > MAX_SHIFT)]
+    if wrong.size:
+        raise ArtifactError(f"{where} must lie in 0..{MAX_SHIFT}, got {wrong[0]}")
+    return array
 
 
 def int32_table(value: Any, where: str) -> np.ndarray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .._core.errors import ArtifactError
-from ..encoding import Encoding
+from ..encoding import Affine, Encoding
 from .limits import ACCUMULATOR_LIMIT, MAX_DIMENSION, MAX_ELEMENTS, MAX_NODES
 from .ops import ACC, CODE, F32, OPS
 from .program import Node, Program, ValueType
@@ -128,6 +129,39 @@ def _threshold(node: Node, inputs: Types, where: str) -> ValueType:
     return _code(node, inputs, where)
 
 
+def _requantize(node: Node, inputs: Types, where: str) -> ValueType:
+    """Proves, too, that the aligned sum fits int32 in every channel."""
+    attrs = node.attrs
+    _need_rows(inputs[0], len(attrs["bias"]), "requantize", where)
+    if inputs[0].kind != ACC:
+        raise ArtifactError(f"{where}: requantize takes acc first, but {node.inputs[0]!r} is {inputs[0].kind}", "node")
+    if len(attrs["left"]) != len(inputs):
+        raise ArtifactError(f"{where}: left has {len(attrs['left'])} rows for {len(inputs)} inputs", "shape")
+    for value in inputs[1:]:
+        if value.shape != inputs[0].shape:
+            raise ArtifactError(
+                f"{where}: inputs must have equal shapes, got {inputs[0].shape}, {value.shape}", "shape"
+            )
+        if value.encoding is not None and not isinstance(value.encoding, Affine):
+            raise ArtifactError(f"{where}: codes that are added must be affine, got {value.encoding}", "encoding")
+    left, right = attrs["left"].astype(np.int64), attrs["right"].astype(np.int64)
+    bounds = [value.bound if value.encoding is None else max_level(value.encoding) for value in inputs]
+    reach = sum(bound << shift for bound, shift in zip(bounds, left, strict=True))
+    reach = reach + np.abs(attrs["bias"].astype(np.int64)) + half(right)
+    channel = int(np.argmax(reach))
+    if reach[channel] >= ACCUMULATOR_LIMIT:
+        raise ArtifactError(
+            f"{where}: sums of channel {channel} can reach {reach[channel]}, 2^31 or more; shift left by less",
+            "overflow_risk",
+        )
+    return _code(node, inputs, where)
+
+
+def half(right: np.ndarray) -> np.ndarray:
+    """What `requantize` adds before it shifts right, so that the result is rounded: half of the last bit shifted to."""
+    return np.asarray((1 << right.astype(np.int64)) >> 1)
+
+
 def _dequantize(node: Node, inputs: Types, where: str) -> ValueType:
     return ValueType(F32, inputs[0].shape)
 
@@ -148,14 +182,14 @@ def _conv2d(node: Node, inputs: Types, where: str) -> ValueType:
         )
     rows, columns = window_shape((height, width), kernel, attrs["stride"], attrs["padding"], attrs["dilation"])
     _check_window(rows, columns, inputs[0], where)
-    return ValueType(_sum_kind(attrs["weight"], inputs[0], where), (outputs, rows, columns))
+    return _sums(attrs["weight"], inputs[0], (outputs, rows, columns), where)
 
 
 def _linear(node: Node, inputs: Types, where: str) -> ValueType:
     weight = node.attrs["weight"]
     if inputs[0].shape != weight.shape[1:]:
         raise ArtifactError(f"{where}: weight {weight.shape} takes ({weight.shape[1]}), got {inputs[0].shape}", "shape")
-    return ValueType(_sum_kind(weight, inputs[0], where), weight.shape[:1])
+    return _sums(weight, inputs[0], weight.shape[:1], where)
 
 
 def _check_window(rows: int, columns: int, value: ValueType, where: str) -> None:
@@ -163,10 +197,10 @@ def _check_window(rows: int, columns: int, value: ValueType, where: str) -> None
         raise ArtifactError(f"{where}: the window is larger than its padded input {value.shape}", "shape")
 
 
-def _sum_kind(weight: Weight | FloatWeight, value: ValueType, where: str) -> str:
-    """Kind of the product-sums; for integer sums, proves that every output channel fits int32."""
+def _sums(weight: Weight | FloatWeight, value: ValueType, shape: tuple[int, ...], where: str) -> ValueType:
+    """Type of the product-sums; for integer sums, proves that every output channel fits int32."""
     if value.encoding is None:
-        return F32
+        return ValueType(F32, shape)
     if isinstance(weight, FloatWeight):
         raise ArtifactError(f"{where}: a float weight takes f32, but its input is code", "node")
     sums = np.abs(weight.levels()).reshape(len(weight.codes), -1).sum(axis=1, dtype=np.int64)
@@ -176,7 +210,7 @@ def _sum_kind(weight: Weight | FloatWeight, value: ValueType, where: str) -> str
         raise ArtifactError(
             f"{where}: sums of channel {channel} can reach {bound}, 2^31 or more; use fewer bits", "overflow_risk"
         )
-    return ACC
+    return ValueType(ACC, shape, bound=bound)
 
 
 def _add(node: Node, inputs: Types, where: str) -> ValueType:
@@ -209,7 +243,7 @@ def _sum_pool(node: Node, inputs: Types, where: str) -> ValueType:
     bound = kernel[0] * kernel[1] * max_level(encoding)
     if bound >= ACCUMULATOR_LIMIT:
         raise ArtifactError(f"{where}: sums can reach {bound}, 2^31 or more; use a smaller window", "overflow_risk")
-    return ValueType(ACC, (channels, rows, columns))
+    return ValueType(ACC, (channels, rows, columns), bound=bound)
 
 
 def _concat(node: Node, inputs: Types, where: str) -> ValueType:
@@ -234,7 +268,7 @@ def _shift_pad(node: Node, inputs: Types, where: str) -> ValueType:
 
 
 def _flatten(node: Node, inputs: Types, where: str) -> ValueType:
-    return ValueType(inputs[0].kind, (math.prod(_need_map(inputs[0], node, where)),), inputs[0].encoding)
+    return replace(inputs[0], shape=(math.prod(_need_map(inputs[0], node, where)),))
 
 
 def _same(node: Node, inputs: Types, where: str) -> ValueType:
@@ -286,7 +320,7 @@ def _recurrent(node: Node, inputs: Types, where: str) -> ValueType:
         )
     _need_rows(inputs[0], len(node.attrs["m"]), node.op, where)
     state = ValueType(F32 if encoding is None else CODE, (weight.shape[1], *positions), encoding)
-    _sum_kind(weight, state, where)
+    _sums(weight, state, state.shape, where)
     return state
 
 
@@ -297,7 +331,7 @@ def _reshape(node: Node, inputs: Types, where: str) -> ValueType:
         raise ArtifactError(
             f"{where}: size {list(size)} must hold the {math.prod(positions)} positions of {inputs[0].shape}", "shape"
         )
-    return ValueType(inputs[0].kind, (channels, *size), inputs[0].encoding)
+    return replace(inputs[0], shape=(channels, *size))
 
 
 def _gather(node: Node, inputs: Types, where: str) -> ValueType:
@@ -315,6 +349,7 @@ _RULES: dict[str, Callable[[Node, Types, str], ValueType]] = {
     "encode": _code,
     "recode": _code,
     "threshold": _threshold,
+    "requantize": _requantize,
     "dequantize": _dequantize,
     "conv2d": _conv2d,
     "linear": _linear,

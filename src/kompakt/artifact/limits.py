@@ -9,5 +9,7 @@ MAX_ELEMENTS = 1 << 31
 """Elements of all values together, and of one weight."""
 MAX_WINDOW = 4096
 """Kernel, stride, dilation and padding."""
+MAX_SHIFT = 30
+"""Bits by which `requantize` shifts."""
 ACCUMULATOR_LIMIT = 1 << 31
 """Magnitudes of integer sums stay below this, so that they fit int32."""

@@ -14,7 +14,10 @@ from .program import Node
 from .sections import Sink, Source
 from .weight import FloatWeight, Weight
 
-_STORED = {"m": "floats", "b": "floats", "value": "floats", "thresholds": "thresholds", "directions": "directions"}
+_STORED = {
+    "m": "floats", "b": "floats", "value": "floats", "thresholds": "thresholds", "directions": "directions",
+    "bias": "thresholds", "left": "directions", "right": "directions",
+}  # fmt: skip
 """Sections of the attributes that are arrays."""
 
 
@@ -52,20 +55,24 @@ def restore(entry: Mapping[str, Any], source: Source, shape: tuple[int, ...]) ->
             attrs["encoding"] = restore_encoding(attrs["encoding"])
         if "weight" in attrs:
             attrs["weight"] = restore_weight(attrs["weight"], source)
-        attrs.update(_stored_arrays(entry["op"], attrs, source, shape))
+        attrs.update(_stored_arrays(entry["op"], attrs, source, shape, len(entry["in"])))
         return Node(entry["op"], entry["name"], entry["in"], attrs)
     except ArtifactError as error:
         message = str(error)
         raise ArtifactError(message if message.startswith(where) else f"{where}: {message}", error.kind) from None
 
 
-def _stored_arrays(op: Any, attrs: Mapping[str, Any], source: Source, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _stored_arrays(
+    op: Any, attrs: Mapping[str, Any], source: Source, shape: tuple[int, ...], inputs: int
+) -> dict[str, np.ndarray]:
     """Arrays of a node in the order in which the sections hold them."""
     rows = shape[0]
     if op in ("affine", "lstm", "gru"):
         shapes: dict[str, tuple[int, ...]] = {"m": (rows,), "b": (rows,)}
     elif op == "threshold" and "encoding" in attrs:
         shapes = {"thresholds": (rows, (1 << attrs["encoding"].bits) - 1), "directions": (rows,)}
+    elif op == "requantize":
+        shapes = {"bias": (rows,), "left": (inputs, rows), "right": (rows,)}
     elif op == "add_constant":
         shapes = {"value": shape}
     else:

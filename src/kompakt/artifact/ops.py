@@ -82,6 +82,13 @@ def _relate_threshold(attrs: Attributes, where: str) -> None:
             raise ArtifactError(f"{where}: thresholds of channel {c} must not {verb} (direction {direction})", "value")
 
 
+def _relate_requantize(attrs: Attributes, where: str) -> None:
+    rows, left = len(attrs["bias"]), attrs["left"].shape
+    if left[1] != rows or len(attrs["right"]) != rows:
+        found = f"{rows}, {left[1]} and {len(attrs['right'])}"
+        raise ArtifactError(f"{where}: bias, left and right must have one entry per channel, got {found}", "shape")
+
+
 def _relate_affine(attrs: Attributes, where: str) -> None:
     if attrs["m"].shape != attrs["b"].shape:
         raise ArtifactError(
@@ -149,6 +156,17 @@ OPS: Mapping[str, Op] = {
             _CODES,
         ),
         relate=_relate_threshold,
+    ),
+    "requantize": Op(
+        (ACC, CODE),
+        (
+            Field("encoding", parse.affine_encoding),
+            Field("bias", parse.int32_row),
+            Field("left", parse.shift_table),
+            Field("right", parse.shift_row),
+        ),
+        arity=(1, 2),
+        relate=_relate_requantize,
     ),
     "dequantize": Op((CODE,), (Field("scale", parse.positive_float),)),
     "conv2d": Op(

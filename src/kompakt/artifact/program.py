@@ -18,11 +18,15 @@ _NAME = re.compile(r"[A-Za-z0-9_.]{1,100}\Z")
 
 @dataclass(frozen=True)
 class ValueType:
-    """Type of a value: kind `f32`, `acc` or `code`, shape without the batch axis, encoding of codes (else None)."""
+    """Type of a value: kind `f32`, `acc` or `code`, shape without the batch axis, encoding of codes (else None).
+
+    `bound`: the largest magnitude that a sum of kind `acc` can have; 0 for other kinds.
+    """
 
     kind: str
     shape: tuple[int, ...]
     encoding: Encoding | None = None
+    bound: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .._core.errors import InputError
 from ..artifact import FloatWeight, Node, Program, ValueType, check
-from ..artifact.check import zero_code
+from ..artifact.check import half, zero_code
 from ..encoding import Encoding, levels
 from . import float_ops
 from .float_ops import maximum, minimum
@@ -111,6 +111,17 @@ def _threshold(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray
         bound = _by_channel(row, x)
         index += np.where(ascends, x >= bound, x <= bound)
     return _choose(index, node)
+
+
+def _requantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
+    """Integers only: int64 holds every step, and the type check proves that int32 does."""
+    encoding, right = node.attrs["encoding"], _by_channel(node.attrs["right"].astype(np.int64), inputs[0])
+    total = _by_channel(node.attrs["bias"].astype(np.int64), inputs[0])
+    for x, value, left in zip(inputs, types, node.attrs["left"].astype(np.int64), strict=True):
+        level = x.astype(np.int64) if value.encoding is None else _levels(x, value.encoding)
+        total = total + (level << _by_channel(left, x))
+    level = np.clip((total + half(right)) >> right, *encoding.limits)
+    return np.asarray(np.bitwise_and(level, (1 << encoding.bits) - 1).astype(np.uint8))
 
 
 def _dequantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
@@ -310,6 +321,7 @@ _OPS: dict[str, Callable[[Node, list[np.ndarray], Types], np.ndarray]] = {
     "encode": _encode,
     "recode": _recode,
     "threshold": _threshold,
+    "requantize": _requantize,
     "dequantize": _dequantize,
     "conv2d": _conv2d,
     "linear": _linear,

@@ -90,6 +90,7 @@ for _op, _where, _kind in (
     ("encode", "e", ("encoding", "thresholds")),
     ("recode", "rc", ("encoding", "thresholds")),
     ("threshold", "t1", ("encoding",)),
+    ("requantize", "rq", ("encoding",)),
     ("dequantize", "d1", ("scale",)),
     ("conv2d", "c1", ("weight",)),
     ("linear", "l", ("weight",)),
@@ -98,13 +99,15 @@ for _op, _where, _kind in (
     for _key in _kind:
         _node(f"{_op}_without_{_key}", lambda made, n=_where, k=_key: made.node(n).pop(k))
 
-for _where in ("q", "c1", "t1", "a2", "d1", "s", "r", "e", "rc", "m", "cat", "sp", "p", "fl", "l"):
+for _where in ("rq", "q", "c1", "t1", "a2", "d1", "s", "r", "e", "rc", "m", "cat", "sp", "p", "fl", "l"):
     _set(f"unknown_attribute_on_{_where}", _where, "zero", 0)
 
 _set("add_with_a_scale", "s", "scale", 1.0)
 _set("affine_values_in_manifest", "a2", "m", [1.0, 1.0, 1.0, 1.0])
 _set("threshold_values_in_manifest", "t1", "thresholds", [[0, 1, 2]] * 4)
 _set("threshold_directions_in_manifest", "t1", "directions", [1, 1, 1, 1])
+_set("requantize_bias_in_manifest", "rq", "bias", [0, 0, 0, 0])
+_set("requantize_shifts_in_manifest", "rq", "right", [1, 1, 1, 1])
 _set("null_attribute", "c1", "groups", None)
 _set("null_weight", "c1", "weight", None)
 _set("null_encoding", "q", "encoding", None)
@@ -175,6 +178,14 @@ _set("clamp_of_sums", "r", "in", ["c2"])
 _set("encode_of_sums", "e", "in", ["c2"])
 _set("recode_of_floats", "rc", "in", ["r"])
 _set("recode_of_sums", "rc", "in", ["c2"])
+_set("requantize_of_codes", "rq", "in", ["rc", "rc"])
+_set("requantize_of_floats", "rq", "in", ["a2", "rc"])
+_set("requantize_and_floats", "rq", "in", ["c2", "d1"])
+_set("requantize_and_planes", "rq", "in", ["c2", "t1"], "encoding")
+_set("requantize_and_another_shape", "rq", "in", ["c2", "q"], "shape")
+_set("requantize_to_planes", "rq", "encoding", {"kind": "planes", "bits": 2, "basis": [1, 2]}, "encoding")
+_node("requantize_of_one_with_shifts_of_two", lambda made: made.node("rq").update({"in": ["c2"]}), "node", "section")
+_node("requantize_of_three", lambda made: made.node("rq").update({"in": ["c2", "rc", "rc"]}), "node", "section")
 _set("dequantize_of_sums", "d1", "in", ["c1"])
 _set("max_pool_of_sums", "m", "in", ["c2"])
 _set("concat_of_sums", "cat", "in", ["c2", "c2"])
