@@ -3,6 +3,7 @@
 from ._packing import pack as pack
 from ._packing import packed_bytes as packed_bytes
 from ._packing import unpack as unpack
+from ._types import LEVEL_LOW as LEVEL_LOW
 from ._types import MAX_BITS as MAX_BITS
 from ._types import Affine as Affine
 from ._types import Encoding as Encoding

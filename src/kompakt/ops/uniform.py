@@ -16,15 +16,18 @@ def limits(bits: int, signed: bool, symmetric: bool = False) -> tuple[int, int]:
     return -(2 ** (bits - 1)) + int(symmetric), 2 ** (bits - 1) - 1
 
 
-def rounded_levels(level: Tensor, step: Tensor, codes: Tensor) -> Levels:
-    """Levels `level * step`, with thresholds at which a strict comparison does what rounding half to even does.
+def rounded_levels(rounded: Tensor, step: Tensor, bits: int, zero: Tensor | int = 0) -> Levels:
+    """Levels `(rounded + zero) * step`, with thresholds at which strict comparisons do what rounding half to even does.
 
     Args:
-        level: neighbouring whole numbers, ascending, (L,). step: (G,). codes: of the levels, (L,).
+        rounded: neighbouring whole numbers, ascending, (L,); their low `bits` bits are the codes.
+        step: (G,). zero: whole number of steps added after rounding.
     """
+    level = rounded + zero
     values, middle = step[:, None] * level, step[:, None] * (level[:-1] + 0.5)
-    goes_up = level[1:] % 2 == 0  # a value on the threshold belongs to the even neighbour
+    goes_up = rounded[1:] % 2 == 0  # a value on the threshold belongs to the even neighbour
     below = torch.nextafter(middle, torch.full_like(middle, -torch.inf))
+    codes = torch.bitwise_and(rounded, 2**bits - 1)
     return Levels(values, torch.where(goes_up, below, middle), codes.expand(values.shape))
 
 
@@ -47,3 +50,21 @@ def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: flo
     step = scale_gradient(step, gradient_scale)
     level = ste_round(torch.clamp(x.float() / step, lo, hi))
     return (level * step).to(x.dtype)
+
+
+def fake_quantize_around(x: Tensor, step: Tensor, zero: Tensor, lo: int, hi: int) -> Tensor:
+    """Round to a uniform grid around an offset and back, with gradients for step and offset.
+
+    Forward:  v = x / step - zero;  x̂ = (clip(round(v), lo, hi) + zero) · step
+    Backward, with β = zero · step: ∂x̂/∂x = 1 inside the clip, 0 outside; ∂x̂/∂β = 0 inside, 1 outside;
+              ∂x̂/∂step = round(v) - v inside, lo below, hi above.
+
+    Args:
+        x: values, any unit u, any float type; computed in float32.
+        step: spacing of levels, unit u, > 0. zero: offset in steps, not necessarily whole. Both broadcastable to x.
+        lo, hi: lowest and highest rounded number.
+    Returns: x̂ in u, shape and type of x.
+    Source: Bhalgat et al., "LSQ+", CVPR Workshops 2020.
+    """
+    rounded = ste_round(torch.clamp(x.float() / step - zero, lo, hi))
+    return ((rounded + zero) * step).to(x.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoding import Affine, Encoding, Planes, Table
+from ..encoding import LEVEL_LOW, Affine, Encoding, Planes, Table
 from ..ops import basis as basis_ops
 from ..ops import uniform
 from ..ops.grains import per_grain
@@ -78,13 +78,52 @@ class Uniform:
     def levels(self, p: Parameters) -> basis_ops.Levels:
         """Levels, and thresholds that round half to even as `value` does."""
         level = torch.arange(self.limits[0], self.limits[1] + 1, device=p["step"].device)
-        return uniform.rounded_levels(level, p["step"], torch.bitwise_and(level, 2**self.bits - 1))
+        return uniform.rounded_levels(level, p["step"], self.bits)
 
     def starts_at_zero(self, p: Parameters) -> bool:
         return not self.signed
 
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
         return Affine(self.bits, self.signed), p["step"].detach().float().reshape(-1).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Offset:
+    """`(r + p["zero"]) * p["step"]` for the whole numbers r of `limits`; one grain. Only a whole zero can be stored."""
+
+    bits: int
+    signed: bool
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Lowest and highest whole number before the offset is added."""
+        return uniform.limits(self.bits, self.signed)
+
+    @property
+    def zeros(self) -> tuple[int, int]:
+        """Lowest and highest whole offset: 0 is a level, and no level is below the lowest that a file can hold."""
+        lo, hi = self.limits
+        return max(-hi, LEVEL_LOW - lo), -lo
+
+    def value(self, x: Tensor, p: Parameters) -> Tensor:
+        return (self._rounded(x, p) + p["zero"]) * p["step"]
+
+    def code(self, x: Tensor, p: Parameters) -> Tensor:
+        return torch.bitwise_and(self._rounded(x, p).to(torch.int64), 2**self.bits - 1)
+
+    def _rounded(self, x: Tensor, p: Parameters) -> Tensor:
+        return torch.clamp(torch.round(x / p["step"] - p["zero"]), *self.limits)
+
+    def levels(self, p: Parameters) -> basis_ops.Levels:
+        rounded = torch.arange(self.limits[0], self.limits[1] + 1, device=p["step"].device)
+        return uniform.rounded_levels(rounded, p["step"], self.bits, p["zero"])
+
+    def starts_at_zero(self, p: Parameters) -> bool:
+        return bool(self.limits[0] + p["zero"] == 0)
+
+    def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
+        plain, zero, scale = Affine(self.bits, self.signed), int(p["zero"]), p["step"].detach().float().cpu().numpy()
+        return (Table(self.bits, plain.table() + zero) if zero else plain), scale
 
 
 @dataclass(frozen=True)

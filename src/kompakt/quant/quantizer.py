@@ -16,20 +16,23 @@ from ..encoding import Encoding, levels
 from ..ops import steps
 from .alternating_basis import AlternatingBasis
 from .calibrated_step import CalibratedStep
-from .grids import Basis, Codebook, Grid, Uniform
+from .grids import Basis, Codebook, Grid, Offset, Uniform
+from .learned_offset import LearnedOffset
 from .learned_step import LearnedStep
 from .optimal_clusters import OptimalClusters
 from .rule import Rule
-from .surrogates import Surrogate, clipped, step_aware, straight_through
+from .surrogates import Surrogate, clipped, offset_aware, step_aware, straight_through
 
 GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "uniform": Uniform,
     "symmetric": partial(Uniform, symmetric=True),
+    "offset": Offset,
     "basis": Basis,
     "codebook": Codebook,
 }
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
+    "learned_offset": LearnedOffset,
     "alternating_basis": AlternatingBasis,
     "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
@@ -40,6 +43,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
 }
 SURROGATES: dict[str, Surrogate] = {
     "step_aware": step_aware,
+    "offset_aware": offset_aware,
     "clipped": clipped,
     "straight_through": straight_through,
 }

@@ -10,7 +10,7 @@ from .._core.errors import QuantizerError
 from ..ops import uniform
 from ..ops.grains import per_grain
 from ..ops.surrogate import with_gradient_of
-from .grids import Basis, Grid, Parameters, Uniform
+from .grids import Basis, Grid, Offset, Parameters, Uniform
 
 Surrogate = Callable[[Tensor, Grid, Parameters, float], Tensor]
 """(values, grid, parameters, gradient scale) to quantized values of the same shape and type."""
@@ -21,6 +21,13 @@ def step_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> T
     if not isinstance(grid, Uniform):
         raise QuantizerError(f"the step-aware surrogate has a uniform grid, got {grid}")
     return uniform.fake_quantize(x, per_grain(p["step"], x), *grid.limits, gradient_scale)
+
+
+def offset_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:
+    """LSQ+: as `step_aware`, and the offset gets 1 outside the clip (see `ops.uniform.fake_quantize_around`)."""
+    if not isinstance(grid, Offset):
+        raise QuantizerError(f"the offset-aware surrogate has an offset grid, got {grid}")
+    return uniform.fake_quantize_around(x, p["step"], p["zero"], *grid.limits)
 
 
 def clipped(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .._core.errors import RecipeError, nearest
-from .quantizer import UNSIGNED, WEIGHTS, Parts
+from .quantizer import SIGNED, UNSIGNED, WEIGHTS, Parts
 
 ONLY_WEIGHTS = frozenset({WEIGHTS})
 AFTER_RELU = frozenset({WEIGHTS, UNSIGNED})
+ACTIVATIONS = frozenset({UNSIGNED, SIGNED})
 WITH_ZERO = frozenset({"idempotent", "monotone", "has_zero"})
 TWO_TO_EIGHT = (2, 3, 4, 5, 6, 7, 8)
 
@@ -15,6 +16,8 @@ METHODS: dict[str, Parts] = {
                      claims=frozenset({"idempotent", "monotone"})),
     "lsq": Parts("uniform", "learned_step", "step_aware", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO),
     "lsq_channel": Parts("uniform", "learned_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "lsq_plus": Parts("offset", "learned_offset", "offset_aware", "tensor", TWO_TO_EIGHT, roles=ACTIVATIONS,
+                      claims=WITH_ZERO),
     "min_max": Parts("uniform", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "percentile": Parts("uniform", "percentile_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "mmse": Parts("uniform", "least_squares_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
