@@ -35,6 +35,7 @@ const KernelSet& avx2_kernels() noexcept {
       depthwise,
       winograd_input,
       winograd,
+      winograd_weights,
       gemv,
       4,
       planes,

@@ -39,6 +39,7 @@ const KernelSet& avx512_kernels() noexcept {
       depthwise,
       winograd_input,
       winograd,
+      winograd_weights,
       gemv,
       7,
       planes,

@@ -251,6 +251,9 @@ struct KernelSet {
   void (*depthwise)(const DepthwiseArgs& args);
   void (*winograd_input)(const WinogradInput& args);
   void (*winograd)(const WinogradArgs& args);
+  // Weights of one block for WinogradArgs from its levels, which are fields of `bits` bits (2, 4, 8), as many steps to a
+  // byte as fit, the first one lowest: (steps of 8 / bits, 9 taps, 16, 4), each level + 2^(bits - 1).
+  void (*winograd_weights)(const uint8_t* packed, int bits, size_t steps, int8_t* weights);
   void (*gemv)(const GemvArgs& args);
   int gemv_bits;  // widest codes that `gemv` expands, besides 8
   void (*planes)(const PlanesArgs& args);

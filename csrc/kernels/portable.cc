@@ -29,6 +29,7 @@ const KernelSet& portable_kernels() noexcept {
       depthwise,
       winograd_input,
       winograd,
+      winograd_weights,
       gemv,
       7,
       planes,

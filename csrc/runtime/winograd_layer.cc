@@ -16,6 +16,10 @@ constexpr int64_t kOutputGain = 4;
 // Tiles of 4x4 pixels that share one pass over a block's weights.
 constexpr size_t kTilesPerPass = 28;
 
+// Expanded weights above this size, read once for an image, come from beyond the second-level cache: they are kept as
+// levels of few bits, and expanded a block at a time into memory that is near.
+constexpr size_t kManyWeightBytes = size_t{1} << 20;
+
 // Longest row: a tile holds two of them, with all of their points.
 constexpr size_t kMaxWidth = 2048;
 
@@ -46,7 +50,7 @@ class WinogradLayer final : public Layer {
  public:
   WinogradLayer(const LayerSpec& spec, const KernelSet& kernels)
       : Layer(spec.window, blocks_across(spec.window)), input_(kernels.winograd_input), kernel_(kernels.winograd),
-        framed_(whole_tiles(spec.window)), operands_(spec.input.encoding, kernels, 0) {
+        expand_(kernels.winograd_weights), framed_(whole_tiles(spec.window)), operands_(spec.input.encoding, kernels, 0) {
     frame_elements(framed_);
     const Ranges ranges = transformed(spec);
     offset_ = static_cast<uint8_t>(ranges.offset);
@@ -55,9 +59,15 @@ class WinogradLayer final : public Layer {
     depth_ = round_up(window_.in.channels, 16);
     steps_ = (window_.in.channels + 3) / 4;
     across_ = framed_.out.width / 2;
-    weights_.assign(blocks_.size() * 16 * steps_ * 4 * kLanes, 0);
+    const bool is_read_once = tile_rows() >= framed_.out.height;
+    is_expanded_ = !is_read_once || blocks_.size() * block_bytes() <= kManyWeightBytes;
+    level_bits_ = field_bits(levels_of(spec.weight.encoding));
+    if (is_expanded_)
+      weights_.resize(blocks_.size() * block_bytes());
+    else
+      levels_.reserve(blocks_.size() * level_bytes());
     bias_.assign(blocks_.size() * 16 * kLanes, 0);
-    for (size_t channel = 0; channel < window_.out.channels; ++channel) pack_channel(spec, channel);
+    for (size_t block = 0; block < blocks_.size(); ++block) pack_block(spec, block);
   }
 
   size_t frame_bytes(size_t images) const override { return images * row_ * framed_.frame_height() + kSlack; }
@@ -75,7 +85,7 @@ class WinogradLayer final : public Layer {
   size_t scratch_bytes(size_t pixels) const override {
     const size_t tiles = tiles_of(pixels);
     return tiles * (16 * depth_ + 4 * sizeof(int32_t*)) + rows_bytes() + blocks_.size() * kLanes * sizeof(int32_t) +
-           4 * kSlack;
+           (is_expanded_ ? 0 : block_bytes()) + 4 * kSlack;
   }
 
   void run(const Tile& tile, const uint8_t* frame, uint8_t* scratch, void* out, size_t pitch) const override {
@@ -84,25 +94,49 @@ class WinogradLayer final : public Layer {
     uint8_t* rows = points + tiles * 16 * depth_;
     auto** targets = reinterpret_cast<int32_t**>(rows + round_up(rows_bytes(), 64));
     transform(tile, frame, rows, points);
-    set_targets(tile, static_cast<int32_t*>(out), pitch, reinterpret_cast<int32_t*>(targets + 4 * tiles), targets);
+    auto* nowhere = reinterpret_cast<int32_t*>(targets + 4 * tiles);
+    set_targets(tile, static_cast<int32_t*>(out), pitch, nowhere, targets);
     WinogradArgs args{};
     args.in = points;
     args.tile_count = tiles;
     args.depth = depth_;
     args.steps = steps_;
-    args.weights = weights_.data() + tile.first_block * 16 * steps_ * 4 * kLanes;
+    args.weights = weights_.data() + tile.first_block * block_bytes();
     args.block_count = tile.blocks;
     args.bias = bias_.data() + tile.first_block * 16 * kLanes;
     args.out = targets;
     args.flush = flush_;
-    kernel_(args);
+    if (is_expanded_) return kernel_(args);
+    run_levels(args, tile, reinterpret_cast<int8_t*>(nowhere + blocks_.size() * kLanes), targets);
   }
 
-  size_t weight_bytes() const override { return weights_.size(); }
+  size_t weight_bytes() const override { return weights_.size() + levels_.size(); }
 
  private:
   size_t tiles_of(size_t pixels) const { return (pixels / window_.out.width + 1) / 2 * across_; }
   size_t rows_bytes() const { return (2 * across_ + 2) * 4 * depth_; }
+  size_t block_bytes() const { return 16 * steps_ * 4 * kLanes; }
+  size_t fields() const { return static_cast<size_t>(8 / level_bits_); }
+  size_t level_bytes() const { return (steps_ + fields() - 1) / fields() * 9 * 4 * kLanes; }
+
+  // Bits of a two's complement that holds all levels.
+  static int field_bits(Range levels) {
+    for (const int bits : {2, 4})
+      if (levels.low >= -(1 << (bits - 1)) && levels.high < 1 << (bits - 1)) return bits;
+    return 8;
+  }
+
+  // Expands one block after the other to `weights`.
+  void run_levels(WinogradArgs& args, const Tile& tile, int8_t* weights, int32_t** targets) const {
+    args.weights = weights;
+    args.block_count = 1;
+    for (size_t block = tile.first_block; block < tile.first_block + tile.blocks; ++block) {
+      expand_(levels_.data() + block * level_bytes(), level_bits_, steps_, weights);
+      kernel_(args);
+      args.bias += 16 * kLanes;
+      for (size_t i = 0; i < 4 * args.tile_count; ++i) targets[i] += kLanes;
+    }
+  }
 
   void transform(const Tile& tile, const uint8_t* frame, uint8_t* rows, uint8_t* points) const {
     const size_t image = tile.first_pixel / window_.out.pixels();
@@ -134,43 +168,57 @@ class WinogradLayer final : public Layer {
         }
   }
 
-  void pack_channel(const LayerSpec& spec, size_t channel) {
-    const size_t block = channel / kLanes, lane = channel % kLanes;
-    for (size_t i = 0; i < window_.in.channels; ++i) {
-      int32_t u[4][4];
-      transform_weight(spec, channel, i, u);
-      for (size_t r = 0; r < 4; ++r)
-        for (size_t j = 0; j < 4; ++j) {
-          const size_t column = block * 4 + j;
-          weights_[(((column * steps_ + i / 4) * 4 + r) * kLanes + lane) * 4 + i % 4] = static_cast<int8_t>(u[r][j]);
-          bias_[(column * 4 + r) * kLanes + lane] -= offset_ * u[r][j];
+  void pack_block(const LayerSpec& spec, size_t block) {
+    const int mask = (1 << level_bits_) - 1;
+    std::vector<uint8_t> levels(level_bytes(), static_cast<uint8_t>(255 / mask << (level_bits_ - 1)));  // all of them 0
+    for (size_t lane = 0; lane < blocks_[block].lanes; ++lane) {
+      int32_t sums[9] = {};
+      for (size_t i = 0; i < window_.in.channels; ++i) {
+        const size_t step = i / 4, shift = step % fields() * static_cast<size_t>(level_bits_);
+        uint8_t* packed = levels.data() + step / fields() * 9 * 4 * kLanes + lane * 4 + i % 4;
+        for (size_t tap = 0; tap < 9; ++tap, packed += 4 * kLanes) {
+          const int32_t level = spec.level(blocks_[block].channel + lane, 9 * i + tap);
+          *packed = static_cast<uint8_t>(*packed ^ (level & mask) << shift);
+          sums[tap] += level;
         }
+      }
+      pack_bias(sums, block, lane);
+    }
+    if (is_expanded_)
+      expand_(levels.data(), level_bits_, steps_, weights_.data() + block * block_bytes());
+    else
+      levels_.insert(levels_.end(), levels.begin(), levels.end());
+  }
+
+  // -offset times the sums of transformed weights, which are the transform of the weights' sums.
+  void pack_bias(const int32_t (&sums)[9], size_t block, size_t lane) {
+    int32_t half[3][4], u[4];
+    for (size_t kw = 0; kw < 3; ++kw) combine(sums[kw], sums[3 + kw], sums[6 + kw], half[kw]);
+    for (size_t r = 0; r < 4; ++r) {
+      combine(half[0][r], half[1][r], half[2][r], u);
+      for (size_t j = 0; j < 4; ++j) bias_[((block * 4 + j) * 4 + r) * kLanes + lane] = -offset_ * u[j];
     }
   }
 
-  // u = (2G) g (2G)' of one input channel.
-  static void transform_weight(const LayerSpec& spec, size_t channel, size_t input, int32_t (&u)[4][4]) {
-    int32_t half[4][3];
-    for (size_t kw = 0; kw < 3; ++kw) {
-      int32_t g[3];
-      for (size_t kh = 0; kh < 3; ++kh) g[kh] = spec.level(channel, input * 9 + kh * 3 + kw);
-      const int32_t v[4] = {2 * g[0], g[0] + g[1] + g[2], g[0] - g[1] + g[2], 2 * g[2]};
-      for (size_t r = 0; r < 4; ++r) half[r][kw] = v[r];
-    }
-    for (size_t r = 0; r < 4; ++r) {
-      const int32_t* h = half[r];
-      const int32_t v[4] = {2 * h[0], h[0] + h[1] + h[2], h[0] - h[1] + h[2], 2 * h[2]};
-      std::copy(v, v + 4, u[r]);
-    }
+  // The rows of 2G (winograd/body.h) times (a, b, c).
+  static void combine(int32_t a, int32_t b, int32_t c, int32_t (&v)[4]) {
+    v[0] = 2 * a;
+    v[1] = a + b + c;
+    v[2] = a - b + c;
+    v[3] = 2 * c;
   }
 
   void (*input_)(const WinogradInput&);
   void (*kernel_)(const WinogradArgs&);
+  void (*expand_)(const uint8_t*, int, size_t, int8_t*);
   Window framed_;  // with whole tiles
   Operands<uint8_t> operands_;
   uint8_t offset_ = 0;
   size_t flush_ = 1, row_ = 0, depth_ = 0, steps_ = 0, across_ = 0;
-  std::vector<int8_t> weights_;
+  bool is_expanded_ = true;
+  int level_bits_ = 8;
+  std::vector<int8_t> weights_;  // transformed, if they are expanded
+  std::vector<uint8_t> levels_;  // else
   std::vector<int32_t> bias_;
 };
 

@@ -88,6 +88,14 @@ def test_refused_where_it_would_not_be_exact(weights: Encoding, inputs: Encoding
         assert "winograd_u8s8: " in rows[0]["reason"]
 
 
+@pytest.mark.parametrize("levels", [[-2, 1, 0, -1], [-8, 7, 3, -1], [-14, -3, 9, 14]], ids=str)
+def test_many_weights_are_kept_as_levels_of_few_bits(levels: list[int]) -> None:
+    """16 x 272 x 272 transformed weights are more than 2^20 bytes; their levels take 2, 4 or 8 bits."""
+    weight = parts.weight(np.random.default_rng(6), (258, 269, 3, 3), Table(2, np.array([levels])))
+    program = layer_program(weight, (269, 3, 5), Affine(2), padding=(1, 1))
+    _assert_exact(program, random_input(program, 4, batch=2), threads=(1, 2), is_used=False)
+
+
 def test_refused_for_rows_too_long_for_a_tile() -> None:
     weight = parts.weight(np.random.default_rng(0), (2, 1, 3, 3), TWO_BIT)
     for width, is_used in ((2048, True), (2049, False)):

@@ -1,4 +1,4 @@
-// Input transform of Winograd's F(2x2, 3x3), and its products in plain loops.
+// Transforms of Winograd's F(2x2, 3x3).
 //
 // A window of 4x4 pixels d gives 16 points V = B'dB + offset, and four outputs Y = A'(sum over channels of U * V)A / 4:
 //        | 1  0 -1  0 |        | 2  0  0 |        | 1  1  1  0 |
@@ -43,4 +43,51 @@ void winograd_input(const WinogradInput& a) {
       winograd_rows<16>(a, pixel, a.rows);
   }
   for (size_t tile = 0; tile < a.tiles; ++tile) winograd_columns(a, tile, a.rows);
+}
+
+// Four combinations of three vectors, as the rows of 2G say.
+template <typename Bytes>
+inline void winograd_combine(const Bytes& a, const Bytes& b, const Bytes& c, Bytes (&v)[4]) {
+  const Bytes outer = a + c;
+  v[0] = a + a;
+  v[1] = outer + b;
+  v[2] = outer - b;
+  v[3] = c + c;
+}
+
+// Bytes that fit a register of every level.
+constexpr size_t kRegister = 32;
+
+// One step's levels of every tap, from fields of `Bits` bits at bit `shift`.
+template <int Bits, typename Bytes>
+inline void winograd_levels(const uint8_t* packed, int shift, Bytes (&g)[9]) {
+  typedef uint16_t Words __attribute__((vector_size(kRegister)));
+  constexpr uint8_t kMask = (1 << Bits) - 1, kOffset = 1 << (Bits - 1);
+  for (size_t tap = 0; tap < 9; ++tap) {
+    Words words;
+    __builtin_memcpy(&words, packed + tap * 64, kRegister);
+    g[tap] = ((Bytes)(words >> shift) & kMask) - kOffset;
+  }
+}
+
+template <int Bits>
+void winograd_expand(const uint8_t* packed, size_t steps, int8_t* weights) {
+  typedef uint8_t Bytes __attribute__((vector_size(kRegister)));
+  constexpr size_t kFields = 8 / Bits;
+  for (size_t k = 0; k < steps; ++k)
+    for (size_t c = 0; c < 64; c += kRegister) {
+      Bytes g[9], half[3][4], u[4];
+      winograd_levels<Bits>(packed + k / kFields * 9 * 64 + c, static_cast<int>(k % kFields) * Bits, g);
+      for (size_t kw = 0; kw < 3; ++kw) winograd_combine(g[kw], g[3 + kw], g[6 + kw], half[kw]);
+      for (size_t r = 0; r < 4; ++r) {
+        winograd_combine(half[0][r], half[1][r], half[2][r], u);
+        for (size_t j = 0; j < 4; ++j) __builtin_memcpy(weights + ((j * steps + k) * 4 + r) * 64 + c, &u[j], kRegister);
+      }
+    }
+}
+
+void winograd_weights(const uint8_t* packed, int bits, size_t steps, int8_t* weights) {
+  if (bits == 2) return winograd_expand<2>(packed, steps, weights);
+  if (bits == 4) return winograd_expand<4>(packed, steps, weights);
+  winograd_expand<8>(packed, steps, weights);
 }
