@@ -59,7 +59,7 @@ def test_a_short_training_learns_and_runs(name, float_nets):
     parts = METHODS[name]
     bits = max([b for b in parts.bits if b <= MOST_BITS] or parts.bits[:1])
     sign = UNSIGNED if UNSIGNED in parts.roles or parts.roles == {WEIGHTS} else SIGNED
-    stage = {"kind": "quantize", "method": "lsq", "weight_bits": bits, "activation_bits": bits, "residual_bits": "float"}
+    stage = {"kind": "quantize", "method": "lsq", "weight_bits": bits, "activation_bits": bits}
     if WEIGHTS in parts.roles:
         stage["method"] = name
     stage["activation_method"] = name if sign in parts.roles else "lsq"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._core.errors import QuantizerError
 from ..encoding import LEVEL_LOW, Affine, Encoding, Planes, Table
 from ..ops import basis as basis_ops
 from ..ops import uniform
@@ -67,6 +68,11 @@ class Uniform:
         """Lowest and highest level."""
         return uniform.limits(self.bits, self.signed, self.symmetric)
 
+    @property
+    def count(self) -> int:
+        """Number of levels."""
+        return self.limits[1] - self.limits[0] + 1
+
     def value(self, x: Tensor, p: Parameters) -> Tensor:
         step = per_grain(p["step"], x)
         return torch.clamp(torch.round(x / step), *self.limits) * step
@@ -85,6 +91,55 @@ class Uniform:
 
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
         return Affine(self.bits, self.signed), p["step"].detach().float().reshape(-1).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class MidRise:
+    """Odd multiples of `p["step"]`, shape (G,): 2^bits levels of both signs, none of them 0. Zero itself goes up.
+
+    Raises: QuantizerError for values that are never negative.
+    """
+
+    bits: int
+    signed: bool
+
+    def __post_init__(self) -> None:
+        if not self.signed:
+            raise QuantizerError("a grid of odd levels has as many below zero as above; use another one after a ReLU")
+
+    @property
+    def count(self) -> int:
+        """Number of levels."""
+        return int(2**self.bits)
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Lowest and highest level."""
+        return 1 - self.count, self.count - 1
+
+    def value(self, x: Tensor, p: Parameters) -> Tensor:
+        return (2 * self._index(x, p) + self.limits[0]) * per_grain(p["step"], x)
+
+    def code(self, x: Tensor, p: Parameters) -> Tensor:
+        return self._index(x, p).to(torch.int64)
+
+    def _index(self, x: Tensor, p: Parameters) -> Tensor:
+        return torch.clamp(torch.floor(x / (2 * per_grain(p["step"], x))) + self.count // 2, 0, self.count - 1)
+
+    def levels(self, p: Parameters) -> basis_ops.Levels:
+        codes = torch.arange(self.count, device=p["step"].device)
+        values = p["step"][:, None] * (2 * codes + self.limits[0])
+        middle = p["step"][:, None] * (2 * codes[1:] - self.count)
+        below = torch.nextafter(middle, torch.full_like(middle, -torch.inf))
+        return basis_ops.Levels(values, below, codes.expand(values.shape))
+
+    def starts_at_zero(self, p: Parameters) -> bool:
+        return False
+
+    def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
+        # 2·code - (2^b - 1) is the sum of ±1, ±2, ±4, ..: binary planes.
+        basis = (1 << np.arange(self.bits)).astype(np.int16)
+        return Planes(self.bits, basis, "pm"), p["step"].detach().float().reshape(-1).cpu().numpy()
 
 
 @dataclass(frozen=True)

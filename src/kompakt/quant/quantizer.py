@@ -16,16 +16,19 @@ from ..encoding import Encoding, levels
 from ..ops import steps
 from .alternating_basis import AlternatingBasis
 from .calibrated_step import CalibratedStep
-from .grids import Basis, Codebook, Grid, Offset, Uniform
+from .grids import Basis, Codebook, Grid, MidRise, Offset, Uniform
+from .learned_clip import LearnedClip
 from .learned_offset import LearnedOffset
 from .learned_step import LearnedStep
+from .moment_clip import MomentClip
 from .optimal_clusters import OptimalClusters
 from .rule import Rule
-from .surrogates import Surrogate, clipped, offset_aware, step_aware, straight_through
+from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
 
 GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "uniform": Uniform,
     "symmetric": partial(Uniform, symmetric=True),
+    "mid_rise": MidRise,
     "offset": Offset,
     "basis": Basis,
     "codebook": Codebook,
@@ -33,6 +36,8 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
     "learned_offset": LearnedOffset,
+    "learned_clip": LearnedClip,
+    "moment_clip": MomentClip,
     "alternating_basis": AlternatingBasis,
     "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
@@ -44,6 +49,8 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
 SURROGATES: dict[str, Surrogate] = {
     "step_aware": step_aware,
     "offset_aware": offset_aware,
+    "clip_only": clip_only,
+    "saturated": saturated,
     "clipped": clipped,
     "straight_through": straight_through,
 }

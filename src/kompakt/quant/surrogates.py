@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from .._core.errors import QuantizerError
@@ -28,6 +29,22 @@ def offset_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) ->
     if not isinstance(grid, Offset):
         raise QuantizerError(f"the offset-aware surrogate has an offset grid, got {grid}")
     return uniform.fake_quantize_around(x, p["step"], p["zero"], *grid.limits)
+
+
+def clip_only(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:
+    """PACT: with the clip α, ∂x̂/∂x = 1 for 0 <= x < α, else 0; ∂x̂/∂α = 1 for x >= α, else 0."""
+    if not isinstance(grid, Uniform):
+        raise QuantizerError(f"the clip-only surrogate has a uniform grid, got {grid}")
+    wide, clip = x.float(), per_grain(p["step"], x) * grid.limits[1]
+    passed = torch.where(wide < clip, wide.clamp(min=0), clip)
+    return with_gradient_of(grid.value(wide.detach(), p), passed).to(x.dtype)
+
+
+def saturated(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:
+    """Hard tanh: ∂x̂/∂x = 1 from the lowest level to the highest, 0 outside; nothing reaches the parameters."""
+    wide, levels = x.float(), grid.levels(p).values.detach()
+    low, high = per_grain(levels[:, 0], x), per_grain(levels[:, -1], x)
+    return with_gradient_of(grid.value(wide.detach(), p), torch.clamp(wide, low, high)).to(x.dtype)
 
 
 def clipped(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:

@@ -7,6 +7,7 @@ from .quantizer import SIGNED, UNSIGNED, WEIGHTS, Parts
 
 ONLY_WEIGHTS = frozenset({WEIGHTS})
 AFTER_RELU = frozenset({WEIGHTS, UNSIGNED})
+RECTIFIED = frozenset({UNSIGNED})
 ACTIVATIONS = frozenset({UNSIGNED, SIGNED})
 WITH_ZERO = frozenset({"idempotent", "monotone", "has_zero"})
 TWO_TO_EIGHT = (2, 3, 4, 5, 6, 7, 8)
@@ -18,6 +19,13 @@ METHODS: dict[str, Parts] = {
     "lsq_channel": Parts("uniform", "learned_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "lsq_plus": Parts("offset", "learned_offset", "offset_aware", "tensor", TWO_TO_EIGHT, roles=ACTIVATIONS,
                       claims=WITH_ZERO),
+    "pact": Parts("uniform", "learned_clip", "clip_only", "tensor", TWO_TO_EIGHT, roles=RECTIFIED, claims=WITH_ZERO),
+    "pact_plus": Parts("uniform", "learned_clip", "step_aware", "tensor", TWO_TO_EIGHT, roles=RECTIFIED,
+                       claims=WITH_ZERO),
+    "sawb": Parts("mid_rise", "moment_clip", "saturated", "tensor", (1, 2, 3, 4, 5), roles=ONLY_WEIGHTS,
+                  claims=frozenset({"idempotent", "monotone", "scale_equivariant"})),
+    "sawb_zero": Parts("symmetric", "moment_clip", "saturated", "tensor", (2, 4, 7, 8), roles=ONLY_WEIGHTS,
+                       claims=WITH_ZERO | {"odd", "scale_equivariant"}),
     "min_max": Parts("uniform", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "percentile": Parts("uniform", "percentile_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "mmse": Parts("uniform", "least_squares_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
