@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kompakt import DataError, RecipeError
-from kompakt.data import Dataset, Split, as_dataset, call_user_function, load_dataset
+from kompakt.data import Dataset, Preparation, Split, as_dataset, call_user_function, load_dataset
 
 IMAGES, LABELS = np.arange(24, dtype=np.uint8).reshape(4, 1, 2, 3), np.array([0, 1, 2, 1])
 
@@ -68,7 +68,7 @@ def test_what_is_no_data(name: str) -> None:
 
 
 def test_normalisation_of_a_network_replaces_that_of_the_data() -> None:
-    dataset = load_dataset("digits", ((0.25,), (0.5,)))
+    dataset = load_dataset("digits", Preparation((0.25,), (0.5,)))
     assert (dataset.mean, dataset.std) == ((0.25,), (0.5,))
     assert load_dataset("digits").mean != dataset.mean
 

@@ -96,6 +96,15 @@ def test_inputs_that_are_always_zero_are_harmless():
     assert torch.isfinite(rounded_to_outputs(layer, layer.weight.detach(), quantizer, torch.zeros(9, 6))).all()
 
 
+def test_tokens_are_so_many_features():
+    layer = nn.Linear(6, 3)
+    x = torch.randn(10, 5, 6, generator=torch.Generator().manual_seed(0))
+    quantizer = Quantizer(method("mmse"), 3, True, 3)
+    quantizer.fit(layer.weight.detach())
+    found, flat = (rounded_to_outputs(layer, layer.weight.detach(), quantizer.eval(), y) for y in (x, x.flatten(0, 1)))
+    assert torch.equal(found, flat)
+
+
 @pytest.mark.parametrize("rounding", ["nearest", "gptq"])
 def test_every_channel_has_the_mean_of_the_float_network(original, rounding):
     graph = quantized(original, 2)

@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kompakt._core.errors import QuantizerError
 from kompakt.graph import trace
 from kompakt.ops import uniform
 from kompakt.quant import METHODS, Quantizer

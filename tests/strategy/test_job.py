@@ -51,7 +51,8 @@ def test_engine_equals_reference_and_simulation(small: kp.Compressed) -> None:
 @pytest.mark.parametrize(
     ("macs", "available", "is_trained", "images"),
     [
-        (40_000_000, 10_000, True, 10_000), (2 * 10**9, 10_000, True, 256), (10**9, 10_000, True, 500),
+        (40_000_000, 10_000, True, 10_000), (2 * 10**8, 10_000, True, 2_500),
+        (10**12, 10_000, True, 1), (10**9, 10_000, True, 500),
         (10**9, 100, True, 100), (0, 7, True, 7), (10**8, 10_000, False, 500),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from kompakt import zoo
@@ -16,6 +17,8 @@ from kompakt.data import Dataset, digits, locate
 from kompakt.data.cifar10 import MEAN, STD, decode
 from kompakt.train import predict
 from kompakt.zoo import DigitsNet, ResNetCifar
+from kompakt.zoo.resnet8 import LAYERS, Block, numbered_weights
+from kompakt.zoo.resnet_cifar import Variant
 
 PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586}  # He et al., table 6: 0.27 M, 0.46 M, 0.66 M
 
@@ -107,9 +110,10 @@ def test_weights_come_as_they_were_stored(models):
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        ({"activation": "relu6"}, "own: its activation is relu6, the stock architecture has relu"),
-        ({"family": "graph"}, "no stock architecture for family 'graph'"),
-        ({"quantizer": {"bits": 2}}, "no stock architecture"),
+        ({"activation": "gelu"}, "own: its activation is gelu, the stock architecture has relu, relu6"),
+        ({"family": "alexnet"}, "own: no stock architecture for family 'alexnet'"),
+        ({"family": "graph"}, "card or weights are not as expected"),
+        ({"family": "graph", "input_quant": {}}, "`kompakt import` makes a file of it"),
         ({"depth": 20}, "tensors missing"),
         ({"depth": "twenty"}, "card or weights are not as expected"),
     ],
@@ -117,6 +121,13 @@ def test_weights_come_as_they_were_stored(models):
 def test_other_networks_are_refused(models, architecture, words):
     write_card(models, **architecture)
     with pytest.raises(DataError, match=words):
+        zoo.load("own")
+
+
+def test_networks_with_quantizers_are_refused(models):
+    card = json.loads((models / "card.json").read_text())
+    (models / "card.json").write_text(json.dumps(card | {"quantizer": {"bits": 2}}))
+    with pytest.raises(DataError, match="own: no stock architecture"):
         zoo.load("own")
 
 
@@ -136,6 +147,55 @@ def test_damaged_folders_are_refused(models, damage):
         (models / "card.json").write_text("{")
     with pytest.raises(DataError, match="own"):
         zoo.load("own")
+
+
+def test_pruned_networks_have_the_shapes_that_were_left(models):
+    torch.manual_seed(1)
+    removed = {"layer1.0": ["conv1", "conv2"], "layer2.0": ["conv2"]}
+    variant = Variant("relu6", {"layer3.0": 5}, removed)
+    module = ResNetCifar(8, variant=variant).eval()
+    state = dict(module.state_dict().items())
+    save_file(state, models / "weights.safetensors")
+    write_card(models, activation="relu6", removed=removed)
+    found = zoo.load("own").module
+    x = torch.randn(2, 3, 32, 32) * 9
+    assert torch.equal(found(x), module(x))
+    assert found.get_submodule("layer3.0.conv1").weight.shape[0] == 5
+    assert not any(key.startswith(("layer1.0", "layer2.0.conv2")) for key in found.state_dict())
+
+
+def test_strided_windows_of_resnet8_start_at_the_first_pixel():
+    """TensorFlow's "same" padding at stride 2 and even size: nothing before, one row and column behind."""
+    block = Block(2, 3)
+    kernel = torch.randn(3, 2, 3, 3)
+    weights = {f"{i:02}.weight": torch.zeros(1) for i in range(10)}
+    named = numbered_weights(weights | {"03.weight": kernel, "06.weight": kernel})
+    assert list(named) == [*(f"{name}.weight" for name in LAYERS if name != "block1.shortcut")]
+    block.conv1.weight.data = named["block2.conv1.weight"]
+    x = torch.randn(1, 2, 8, 8)
+    expected = F.conv2d(F.pad(x, (0, 1, 0, 1)), kernel, block.conv1.bias, stride=2)
+    torch.testing.assert_close(block.conv1(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "parameters"),
+    [
+        (zoo.LeNet5(), (1, 32, 32), 61_706), (zoo.PerceptronMnist(), (1, 28, 28), 513_360),
+        (zoo.ResNet8(), (3, 32, 32), 77_706 + 7 * 16 * 32 + 7 * 32 * 64), (zoo.SqueezeNet(10), (3, 227, 227), 740_554),
+    ],
+)  # fmt: skip
+def test_stock_architectures_have_their_published_size(module, shape, parameters):
+    """ResNet-8: with the zeros of its strided kernels."""
+    assert sum(p.numel() for p in module.parameters()) == parameters
+    assert module.eval()(torch.zeros(1, *shape)).shape == (1, 10)
+
+
+def test_a_character_model_gives_logits_at_every_step():
+    net = zoo.CharacterLstm(7, 5)
+    x = torch.nn.functional.one_hot(torch.arange(6) % 7, 7).float().T[None, :, :, None]
+    first, second = net(x), net(x[:, :, :4])
+    assert first.shape == (1, 6, 7)
+    torch.testing.assert_close(first[:, :4], second)
 
 
 def test_unknown_networks_name_the_nearest(models):

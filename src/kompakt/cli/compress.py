@@ -26,7 +26,7 @@ class Interrupted(click.ClickException):
 @click.command(short_help="Run a recipe: train, pack, evaluate, report.")
 @click.argument("source", metavar="RECIPE.toml | MODEL.py:FUNCTION | zoo:NAME")
 @click.option("--recipe", help=f"With a model: a recipe file or built-in recipe.  [default: {jobs.DEFAULT_RECIPE}]")
-@click.option("--data", help="cifar10, digits, or FILE.py:FUNCTION; replaces the recipe's data.")
+@click.option("--data", help="cifar10, mnist, .., or FILE.py:FUNCTION; replaces the recipe's data.")
 @options.input_shape
 @options.settings
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes.  [default: runs/NAME]")

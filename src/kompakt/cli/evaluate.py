@@ -17,7 +17,7 @@ BATCH = 250
 
 @click.command(short_help="Accuracy of a model file, in the engine.")
 @options.model_file
-@click.option("--data", help="cifar10, digits, or FILE.py:FUNCTION.  [default: what the file was made with]")
+@click.option("--data", help="cifar10, mnist, .., or FILE.py:FUNCTION.  [default: what the file was made with]")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first images.")
 @options.threads
 @options.as_json

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._core.errors import RecipeError
-from ..data import Dataset, card, load_dataset
+from ..data import Dataset, card, load_dataset, preparation
 
 if TYPE_CHECKING:
     from ..strategy.sources import ModelSource
@@ -34,8 +34,7 @@ def dataset_of(metadata: dict[str, Any], given: str | None, model: str | None = 
     network = model or recorded.get("model.source", "")
     if not network.startswith("zoo:"):
         return load_dataset(source)
-    about = card(network.removeprefix("zoo:"))["input"]
-    return load_dataset(source, (tuple(about["mean"]), tuple(about["std"])))
+    return load_dataset(source, preparation(card(network.removeprefix("zoo:"))))
 
 
 def float_model(metadata: dict[str, Any], given: str | None) -> ModelSource:

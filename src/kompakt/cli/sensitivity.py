@@ -16,7 +16,7 @@ BAR = 24
 
 @click.command(short_help="Rank the layers of a network by what fewer bits cost them.")
 @click.argument("source", metavar="MODEL.py:FUNCTION | zoo:NAME")
-@click.option("--data", required=True, help="cifar10, digits, or FILE.py:FUNCTION; labels are not needed.")
+@click.option("--data", required=True, help="cifar10, mnist, .., or FILE.py:FUNCTION; labels are not needed.")
 @click.option("--method", default="mmse", show_default=True, help="Quantization method of the weights.")
 @click.option("--bits", default="2,3,4,8", show_default=True, callback=options.counts, help="Bit-widths to try.")
 @click.option("--samples", default=128, show_default=True, type=click.IntRange(min=1), help="Inputs to measure with.")

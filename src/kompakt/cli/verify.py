@@ -28,7 +28,7 @@ class Check:
 
 @click.command(short_help="Check a file, and the engine against the reference, bit for bit.")
 @options.model_file
-@click.option("--data", help="Also on test images: cifar10, digits, or FILE.py:FUNCTION.")
+@click.option("--data", help="Also on test images: cifar10, mnist, .., or FILE.py:FUNCTION.")
 @click.option("--limit", type=click.IntRange(min=1), default=16, show_default=True, help="How many test images.")
 @options.as_json
 def verify(file: Path, data: str | None, limit: int, as_json: bool) -> int:

@@ -6,7 +6,6 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,19 +13,29 @@ from typing import Any
 import numpy as np
 
 from .._core.errors import DataError, KompaktError, RecipeError, nearest
+from .characters import essays
 from .cifar10 import cifar10
 from .digits import digits
+from .imagenet import imagenet_sample
+from .mnist import fashion_mnist, mnist
+from .preparation import Preparation
 from .types import NO_LABEL, Dataset, Split
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"cifar10": cifar10, "digits": digits}
-Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "cifar10": cifar10,
+    "digits": digits,
+    "mnist": mnist,
+    "fashion-mnist": fashion_mnist,
+    "imagenet-sample": imagenet_sample,
+    "essays": essays,
+}
 
 
-def load_dataset(source: str, normalisation: Normalisation | None = None) -> Dataset:
+def load_dataset(source: str, preparation: Preparation | None = None) -> Dataset:
     """A data set by name or from a user's function.
 
     Args:
-        normalisation: (mean, std) that the network was trained with; replaces the data set's own.
+        preparation: what the network was trained with; replaces the data set's own normalisation.
     Raises: RecipeError for an unknown name, DataError where the data are missing or not what they should be.
     """
     if source in DATASETS:
@@ -35,9 +44,7 @@ def load_dataset(source: str, normalisation: Normalisation | None = None) -> Dat
         dataset = as_dataset(call_user_function(source, "data"), source)
     else:
         raise RecipeError(f"unknown data {source!r}; {nearest(source, DATASETS)}; or give FILE.py:FUNCTION")
-    if normalisation is not None:
-        dataset = replace(dataset, mean=normalisation[0], std=normalisation[1])
-    return dataset
+    return dataset if preparation is None else preparation.apply(dataset)
 
 
 def as_dataset(given: Any, name: str = "given") -> Dataset:

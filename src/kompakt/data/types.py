@@ -16,6 +16,8 @@ NO_LABEL = -1
 class Split:
     """Images (N, C, H, W) or features (N, F), uint8 or float32, and labels (N,) int64, all NO_LABEL if there are none.
 
+    Sequences (N, C, T, 1) may have one label a step, (N, T), NO_LABEL where a step is not to be judged.
+
     Raises: DataError for other shapes or types.
     """
 
@@ -28,7 +30,8 @@ class Split:
             raise DataError(
                 f"images must be uint8 or float32 (N, C, H, W) or (N, features), got {images.dtype} {images.shape}"
             )
-        if labels.shape != images.shape[:1] or labels.dtype != np.int64:
+        is_by_step = labels.ndim == 2 and images.ndim == 4 and labels.shape[1:] == images.shape[2:3]
+        if len(labels) != len(images) or (labels.ndim != 1 and not is_by_step) or labels.dtype != np.int64:
             raise DataError(
                 f"labels must be int64, one for each of {len(images)} images, got {labels.dtype} {labels.shape}"
             )
@@ -38,8 +41,9 @@ class Split:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether every image has a class."""
-        return not (self.labels == NO_LABEL).any()
+        """Whether every image has a class, every sequence one at least."""
+        has_label = self.labels != NO_LABEL
+        return bool(has_label.reshape(len(self), -1).any(1).all())
 
     def head(self, count: int) -> Split:
         """The first `count` examples."""

@@ -63,8 +63,9 @@ def _inverse_factor(inputs: Tensor) -> Tensor:
 
 def _inputs(layer: Any, x: Tensor, groups: int) -> list[Tensor]:
     """Per group, the inputs of an output channel at every position that is used: (positions, K) each."""
-    if x.dim() == 2:
-        return list(x.reshape(len(x), groups, -1).unbind(1))
+    if x.dim() < 4:  # features, or tokens (N, T, features)
+        rows = x.reshape(-1, x.shape[-1])
+        return list(rows[:: len(rows) // ROWS + 1].reshape(-1, groups, x.shape[-1] // groups).unbind(1))
     window = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
     per_image = x.shape[2] * x.shape[3] // (layer.stride[0] * layer.stride[1])
     stride = max(1, len(x) * per_image // ROWS)

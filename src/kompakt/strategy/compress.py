@@ -87,6 +87,8 @@ def _run(
             f"{dataset.name}: samples without labels, but recipe {recipe.name!r} trains {recipe.train.epochs} epochs; "
             "give (images, labels), or take a recipe without training such as 'int8'"
         )
+    if recipe.train.epochs and dataset.train.labels.ndim > 1:
+        raise DataError(f"{dataset.name}: has a label for every step, which training does not support; use 'int8'")
     calibration = dataset.normalise(dataset.train.images[: recipe.data.calibration])
     if len(calibration) < FEW_SAMPLES:
         warnings.warn(f"{len(calibration)} samples set the ranges; {FEW_SAMPLES} or more are better", stacklevel=2)

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..data import Dataset
+from ..data import NO_LABEL, Dataset, Split
 from ..engine import Engine, run_reference
-from ..train import accuracy, predict
+from ..train import accuracy, batch_size_of, predict
 
 if TYPE_CHECKING:
     from .job import Compressed
 
-REFERENCE_IMAGES = 256  # the reference is slow; it checks bits, not accuracy
+REFERENCE_IMAGES, REFERENCE_MACS = 256, 2.5e10  # the reference is slow; it checks bits, not accuracy
 # Of the simulation in float64: 5e11 are all 10,000 images of a CIFAR ResNet-20, two minutes on one core, which is
 # little beside training; without training the check should not take longer than the work.
 EXACT_MACS, EXACT_MACS_UNTRAINED = 5e11, 5e10
@@ -33,22 +33,25 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     """
     test = dataset.test
     job, result = small.job, small.result
-    original = predict(job.original.module, dataset, test)
-    labels = test.labels if test.is_labelled else original.argmax(1)
+    original = judged(predict(job.original.module, dataset, test), test)
+    labels = test.labels[test.labels != NO_LABEL] if test.is_labelled else original.argmax(1)
     result["labels"] = "given" if test.is_labelled else "float network"
-    simulated = predict(job.module, dataset, test)
+    simulated = judged(predict(job.module, dataset, test), test)
     engine = small.engine()
-    executed = engine_logits(engine, dataset)
+    outputs = engine_logits(engine, dataset)
+    executed = judged(outputs, test)
     kernels = {row["node"]: row["kernel"] for row in engine.kernels()}
     for layer in result["layers"]:
         layer["kernel"] = kernels[layer["name"]]
-    result["float"]["top1"] = accuracy(original, labels)
-    result["fake_quant"] = {"top1": accuracy(simulated, labels)}
-    few = dataset.normalise(test.images[:REFERENCE_IMAGES])
+    result["float"] |= quality(original, labels, test)
+    result["fake_quant"] = quality(simulated, labels, test)
+    few = dataset.normalise(test.images[: reference_images(result["macs"])])
     reference = run_reference(small.program, few)
-    exact = exact_logits(job.module, dataset, exact_images(result["macs"], len(test), result["epochs"] > 0))
+    exact = judged(
+        exact_logits(job.module, dataset, exact_images(result["macs"], len(test), result["epochs"] > 0)), test
+    )
     result["engine"] = {
-        "top1": accuracy(executed, labels), "images": len(test),
+        **quality(executed, labels, test), "images": len(executed),
         "argmax_equal_to_fake_quant": int((executed.argmax(1) == simulated.argmax(1)).sum()),
         "max_abs_logit_difference": float(np.abs(executed - simulated).max()), "tolerance": TOLERANCE,
         "images_within_tolerance": int((np.abs(executed - simulated).max(1) <= TOLERANCE).sum()),
@@ -58,32 +61,60 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
         },
         "bit_equal_to_reference": {
             "images": len(few), "values": reference.size,
-            "equal": bool(np.array_equal(reference, executed[: len(few)])),
+            "equal": bool(np.array_equal(reference, outputs[: len(few)])),
         },
     }  # fmt: skip
     return result
 
 
+def judged(outputs: np.ndarray, split: Split) -> np.ndarray:
+    """The outputs that have a label, (M, classes), of the first inputs of a split.
+
+    Those of sequences, (N, T, classes) in torch and (N, classes, T, 1) in the engine, are one row a step.
+    """
+    if outputs.ndim == 2:
+        return outputs
+    by_step = outputs if outputs.ndim == 3 else np.moveaxis(outputs[..., 0], 1, 2)
+    rows = by_step.reshape(-1, by_step.shape[2])
+    return rows[split.labels[: len(outputs)].reshape(-1) != NO_LABEL] if split.is_labelled else rows
+
+
+def quality(outputs: np.ndarray, labels: np.ndarray, split: Split) -> dict[str, float]:
+    """`top1` in percent, and for sequences `bits`: the mean of -log2 of the probability of the label."""
+    found = {"top1": accuracy(outputs, labels)}
+    if split.labels.ndim == 2:
+        wide = outputs.astype(np.float64)
+        top = wide.max(1)
+        log_sum = top + np.log(np.exp(wide - top[:, None]).sum(1))
+        found["bits"] = float(np.mean(log_sum - wide[np.arange(len(wide)), labels]) / np.log(2))
+    return found
+
+
+def reference_images(macs: int) -> int:
+    """How many images of a network of `macs` per image the reference may take."""
+    return max(1, min(REFERENCE_IMAGES, int(REFERENCE_MACS / max(macs, 1))))
+
+
 def exact_images(macs: int, available: int, is_trained: bool) -> int:
     """How many images the float64 simulation of a network of `macs` per image may take."""
     budget = EXACT_MACS if is_trained else EXACT_MACS_UNTRAINED
-    return min(available, max(REFERENCE_IMAGES, int(budget / max(macs, 1))))
+    return min(available, max(reference_images(macs), int(budget / max(macs, 1))))
 
 
 @torch.no_grad()
-def exact_logits(module: nn.Module, dataset: Dataset, count: int, batch_size: int = 64) -> np.ndarray:
+def exact_logits(module: nn.Module, dataset: Dataset, count: int) -> np.ndarray:
     """Outputs of a quantized module for the first test images, computed in float64: free of float32's own rounding."""
     wide = copy.deepcopy(module).double().eval()
-    images = dataset.test.images[:count]
+    images, batch_size = dataset.test.images[:count], batch_size_of(dataset.test, 64)
     return np.concatenate([
         wide(torch.from_numpy(dataset.normalise(images[i : i + batch_size])).double()).numpy()
         for i in range(0, len(images), batch_size)
     ])  # fmt: skip
 
 
-def engine_logits(engine: Engine, dataset: Dataset, batch_size: int = 250) -> np.ndarray:
+def engine_logits(engine: Engine, dataset: Dataset) -> np.ndarray:
     """Outputs of the engine for the whole test split, float32 (N, ...)."""
-    images = dataset.test.images
+    images, batch_size = dataset.test.images, batch_size_of(dataset.test, 250)
     return np.concatenate([
         engine.run(dataset.normalise(images[i : i + batch_size])) for i in range(0, len(images), batch_size)
     ])  # fmt: skip

@@ -46,7 +46,7 @@ class Model(Strict):
 
 
 class Data(Strict):
-    """`cifar10`, `digits`, `FILE.py:FUNCTION` (returns a Dataset), or `given`.
+    """a data set's name (`cifar10`, `mnist`, ..), `FILE.py:FUNCTION` (returns a Dataset), or `given`.
 
     `calibration`: images that start the quantizers.
     """

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .._core.errors import RecipeError
-from ..data import Dataset, call_user_function, load_dataset
+from ..data import Dataset, Preparation, call_user_function, load_dataset, preparation
 from ..zoo import NETS, build
 from ..zoo import load as load_pretrained
 
@@ -20,7 +20,7 @@ class ModelSource:
     Attributes:
         input_shape: (C, H, W) or (features,), None if only the data can tell.
         file_bytes: bytes of its weights file on disk, None if it came as an object.
-        normalisation: (mean, std) that it was trained with, None if unknown.
+        preparation: of the images that it was trained with, None if unknown.
         is_trained: False for a stock architecture with random weights.
         end_bits: bit-width of the first and last layer where the others have fewer; None: like the others.
     """
@@ -29,7 +29,7 @@ class ModelSource:
     name: str
     input_shape: tuple[int, ...] | None = None
     file_bytes: int | None = None
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    preparation: Preparation | None = None
     is_trained: bool = True
     end_bits: int | None = 8
 
@@ -47,8 +47,7 @@ def load_model(source: str) -> ModelSource:
         return ModelSource(build(name), source, net.input_shape, is_trained=False, end_bits=net.end_bits)
     if source.startswith("zoo:"):
         found = load_pretrained(name)
-        normalisation = (tuple(found.card["input"]["mean"]), tuple(found.card["input"]["std"]))
-        return ModelSource(found.module, source, found.input_shape, found.file_bytes, normalisation)
+        return ModelSource(found.module, source, found.input_shape, found.file_bytes, preparation(found.card))
     model = call_user_function(source, "model")
     if not isinstance(model, nn.Module):
         raise RecipeError(f"{source}: must return a torch.nn.Module, returned {type(model).__name__}")
@@ -56,8 +55,8 @@ def load_model(source: str) -> ModelSource:
 
 
 def load_data(source: str, model: ModelSource | None = None) -> Dataset:
-    """A data set by name or from a user's function, with a pretrained model's own normalisation where it is known."""
-    return load_dataset(source, model.normalisation if model is not None else None)
+    """A data set by name or from a user's function, prepared as a pretrained model wants it."""
+    return load_dataset(source, model.preparation if model is not None else None)
 
 
 def example_input(model: ModelSource, dataset: Dataset | None, shape: tuple[int, ...] | None) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Floor 5: one small training loop, and its state on disk."""
 
 from .evaluate import accuracy as accuracy
+from .evaluate import batch_size_of as batch_size_of
 from .evaluate import predict as predict
 from .loop import train as train
 from .settings import TrainSettings as TrainSettings

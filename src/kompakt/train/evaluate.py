@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
@@ -11,10 +13,17 @@ from ..data import Dataset, Split
 from ..graph.graph import set_modes
 from .batches import in_channels_last
 
+LARGEST_BATCH, BATCH_VALUES = 500, 2**22  # input values of a batch: large images come in smaller batches
+
+
+def batch_size_of(split: Split, largest: int = LARGEST_BATCH) -> int:
+    """How many inputs of `split` a network takes at once."""
+    return max(1, min(largest, BATCH_VALUES // math.prod(split.images.shape[1:])))
+
 
 @torch.no_grad()
-def predict(module: nn.Module, dataset: Dataset, split: Split, batch_size: int = 500) -> np.ndarray:
-    """Logits of every image of `split`, float32 (N, classes), in evaluation mode and float32; the mode stays.
+def predict(module: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
+    """Outputs for every image of `split`, float32 (N, classes), in evaluation mode and float32; the mode stays.
 
     Raises: DataError for an empty split.
     """
@@ -23,7 +32,7 @@ def predict(module: nn.Module, dataset: Dataset, split: Split, batch_size: int =
     device, modes = next(module.parameters()).device, {m: m.training for m in module.modules()}
     module.eval()
     try:
-        parts = []
+        parts, batch_size = [], batch_size_of(split)
         for i in range(0, len(split), batch_size):
             x = torch.from_numpy(dataset.normalise(split.images[i : i + batch_size]))
             parts.append(module(in_channels_last(x).to(device)).float().cpu().numpy())

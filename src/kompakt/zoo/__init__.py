@@ -5,6 +5,8 @@ from .densenet import DenseNetCifar as DenseNetCifar
 from .digits_net import DigitsNet as DigitsNet
 from .fully_connected import FullyConnected as FullyConnected
 from .inception import InceptionCifar as InceptionCifar
+from .mnist_nets import LeNet5 as LeNet5
+from .mnist_nets import PerceptronMnist as PerceptronMnist
 from .mobilenet_v2 import MobileNetV2 as MobileNetV2
 from .nets import NETS as NETS
 from .nets import Net as Net
@@ -12,8 +14,12 @@ from .nets import build as build
 from .nets import noise as noise
 from .pretrained import Pretrained as Pretrained
 from .pretrained import load as load
+from .recurrent import CharacterLstm as CharacterLstm
 from .recurrent import LstmClassifier as LstmClassifier
 from .resnet import ResNet18 as ResNet18
+from .resnet8 import ResNet8 as ResNet8
 from .resnet_cifar import ResNetCifar as ResNetCifar
+from .resnet_cifar import Variant as Variant
+from .squeezenet import SqueezeNet as SqueezeNet
 from .vgg_small import VggSmall as VggSmall
 from .vision_transformer import VisionTransformer as VisionTransformer

@@ -1,4 +1,4 @@
-"""Two LSTM layers over a sequence of feature vectors, and a linear layer on the last state."""
+"""LSTM layers over a sequence of feature vectors: a classifier of the last state, and a model of every next step."""
 
 from __future__ import annotations
 
@@ -16,4 +16,18 @@ class LstmClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         states, _ = self.lstm(x.flatten(2).transpose(1, 2))
         logits: Tensor = self.linear(states[:, -1])
+        return logits
+
+
+class CharacterLstm(nn.Module):
+    """One-hot characters (N, characters, steps, 1) -> logits of the next one at every step (N, steps, characters)."""
+
+    def __init__(self, characters: int, hidden: int = 128, layers: int = 2) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(characters, hidden, layers, batch_first=True)
+        self.decoder = nn.Linear(hidden, characters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states, _ = self.lstm(x.flatten(2).transpose(1, 2))
+        logits: Tensor = self.decoder(states)
         return logits
