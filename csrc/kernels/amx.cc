@@ -11,6 +11,8 @@
 namespace kompakt {
 namespace {
 
+#include "kernels/rows/codes_avx512.h"
+
 #include "kernels/dot/avx512.h"
 #include "kernels/dot/tiles.h"
 
@@ -21,7 +23,7 @@ KernelSet derived() noexcept {
   kernels.isa = "amx";
   kernels.base = &avx512_kernels();
   kernels.dot_u8 = dot_amx;
-  kernels.dot_u8_shape = {kStepTaps, 2 * kTileRows};
+  kernels.dot_u8_shape = {kStepTaps, 2 * kTileRows, false};
   return kernels;
 }
 

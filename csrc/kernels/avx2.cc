@@ -7,6 +7,8 @@
 namespace kompakt {
 namespace {
 
+#include "kernels/rows/codes_avx2.h"
+
 #include "kernels/dot/avx2.h"
 #include "kernels/gemv/packing.h"
 #include "kernels/planes/count_native.h"
@@ -19,6 +21,7 @@ namespace {
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
 #include "kernels/depthwise/avx2.h"
+#include "kernels/depthwise/sliding.h"
 #include "kernels/winograd/avx2.h"
 
 #include "kernels/rows/avx2.h"
@@ -43,8 +46,10 @@ const KernelSet& avx2_kernels() noexcept {
       real,
       real_depthwise,
       {quantize, encode, threshold, affine_acc, rescale_vector, affine_real, add, add_codes, decode, add_affine_codes, decode_affine,
-       clamp, map, pack, has_nan, max_codes, sum_codes, requantize_vector},
+       clamp, map, pack, widen, has_nan, max_codes, sum_codes, requantize_vector},
       {unary, layer_norm, softmax, lstm, gru},
+      {1, 24, true},
+      {1, 24, true},
   };
   return kernels;
 }

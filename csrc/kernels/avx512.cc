@@ -11,6 +11,8 @@
 namespace kompakt {
 namespace {
 
+#include "kernels/rows/codes_avx512.h"
+
 #include "kernels/dot/avx512.h"
 #include "kernels/gemv/packing.h"
 #include "kernels/planes/count_native.h"
@@ -23,6 +25,7 @@ namespace {
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
 #include "kernels/depthwise/avx512.h"
+#include "kernels/depthwise/sliding.h"
 #include "kernels/winograd/avx512.h"
 
 #include "kernels/rows/avx512.h"
@@ -47,9 +50,10 @@ const KernelSet& avx512_kernels() noexcept {
       real,
       real_depthwise,
       {quantize, encode, threshold_vector, affine_acc, rescale_vector, affine_real, add, add_codes, decode,
-       add_affine_codes, decode_affine, clamp, map, pack, has_nan, max_codes, sum_codes, requantize_vector},
+       add_affine_codes, decode_affine, clamp, map, pack, widen, has_nan, max_codes, sum_codes, requantize_vector},
       {unary, layer_norm, softmax, lstm, gru},
-      {1, 24},
+      {1, 24, true},
+      {1, 24, true},
   };
   return kernels;
 }

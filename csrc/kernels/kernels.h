@@ -21,6 +21,24 @@ constexpr size_t kLanes = 16;
 // Bytes that must be readable behind every operand, because vectors are loaded whole.
 constexpr size_t kSlack = 64;
 
+// How a kernel turns sums into codes while they are in registers, instead of storing them:
+// code = clamp(rne(((x * m + b) + residual) * inv_step), lo, hi) & mask, as `rescale` does. The caller proved that the
+// rounded value fits int32.
+struct CodesArgs {
+  const float* m;  // of the first block's channels, whole blocks
+  const float* b;
+  const uint8_t* residual;  // null, or codes worth float((code ^ sign) - sign) * scale, whole blocks readable
+  size_t residual_pitch;    // from pixel to pixel
+  int32_t sign;
+  float scale;
+  float inv_step;
+  bool is_signed;          // codes are two's complement
+  uint8_t lo, hi, mask;    // bounds as bytes of such codes, before masking
+  uint8_t* codes;         // of the first block
+  const size_t* targets;  // (pixels,): offset of every pixel's codes
+  size_t channels;        // from the first block on; what lies behind is not written
+};
+
 // acc[p][c] = bias[c] + sum over k of in[pixel p, tap k] * weight[c][k], modulo 2^32; exact because the caller proved
 // that the final value fits int32.
 template <typename Operand, typename Weight>
@@ -35,9 +53,10 @@ struct DotArgs {
   const int32_t* bias;    // (blocks, 16)
   int32_t* out;           // (pixels, pitch): 16 sums per block
   size_t pitch;
-  // Taps after which a level with 16-bit partial sums must widen them: the largest n such that n sums of two products
-  // stay within int16. Other levels ignore it.
+  // Taps after which a level with 16-bit partial sums must widen them: no lane's sum of so many neighbouring taps can
+  // leave int16. Other levels ignore it.
   size_t flush;
+  const CodesArgs* codes;  // null: sums go to `out`
 };
 using DotU8 = DotArgs<uint8_t, int8_t>;
 using DotS16 = DotArgs<int16_t, int16_t>;
@@ -73,8 +92,11 @@ struct DepthwiseArgs {
   const int32_t* bias;    // (16,)
   int32_t* out;           // (pixels, pitch)
   size_t pitch;
-  size_t slide;  // not 0: a window this far behind another reads at step s what the other reads at step s + 1
+  // A window `slide` behind another reads at step s what the other reads at step s + `slide_steps`; 0: none does.
+  size_t slide, slide_steps;
+  const CodesArgs* codes;  // null: sums go to `out`; else `steps` is kCodeSteps
 };
+constexpr size_t kCodeSteps = 3;
 
 // Operands of a row of tiles for WinogradArgs: 16 points per tile of 4x4 pixels, tiles two pixels apart.
 struct WinogradInput {
@@ -164,8 +186,6 @@ struct RescaleArgs {
   int32_t sign;
   float scale;
   const float* values;
-  bool has_clamp;  // else clamp_lo and clamp_hi are infinite
-  float clamp_lo, clamp_hi;
   float inv_step, lo, hi;  // as in `quantize`
   uint8_t mask;
   uint8_t* code;  // (pixels, pitch)
@@ -203,7 +223,7 @@ struct RowOps {
                     uint8_t* index);
   void (*affine_acc)(const int32_t* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b,
                      float* y);
-  // quantize(clamp((x * m + b) + residual)), in this order.
+  // quantize((x * m + b) + residual), in this order.
   void (*rescale)(const RescaleArgs& args);
   void (*affine_real)(float* x, size_t pixels, size_t pitch, size_t lanes, const float* m, const float* b);
   void (*add)(float* x, size_t n, const float* y);
@@ -218,6 +238,8 @@ struct RowOps {
   void (*map)(const uint8_t* code, size_t n, const uint8_t* map, int bits, uint8_t* out);
   // bit j of out = bit `plane` of code[j]; writes whole bytes, ceil(n / 8) of them, unused bits zero.
   void (*pack)(const uint8_t* code, size_t n, int plane, uint8_t* out);
+  // level = (code ^ sign) - sign
+  void (*widen)(const uint8_t* code, size_t n, int16_t sign, int16_t* level);
   bool (*has_nan)(const float* x, size_t n);
   // code[c] = the largest, in the order of code ^ flip, of itself and from[0 .. count)[c].
   void (*max_codes)(const uint8_t* const* from, size_t count, size_t n, uint8_t flip, uint8_t* code);
@@ -226,10 +248,11 @@ struct RowOps {
   void (*requantize)(const RequantizeArgs& args);
 };
 
-// What suits a level's `dot_u8`: calls of at least `pixels` pixels; tap counts must be multiples of `taps`, and are
-// filled up with taps of zero weights, best so that runs of `taps` neighbours arise.
+// What suits a level's dot products: calls of at least `pixels` pixels; tap counts must be multiples of `taps`, and are
+// filled up with taps of zero weights, best so that runs of `taps` neighbours arise. Whether they make codes.
 struct DotShape {
   size_t taps, pixels;
+  bool makes_codes;
 };
 
 // Functions of floats in the exact order of docs/numerics.md.
@@ -265,7 +288,8 @@ struct KernelSet {
   void (*real_depthwise)(const RealArgs& args);
   RowOps rows;
   FloatOps floats;
-  DotShape dot_u8_shape = {1, 1};
+  DotShape dot_u8_shape = {1, 1, false};
+  DotShape dot_s16_shape = {1, 1, false};  // makes_codes: `depthwise`, too
   const KernelSet* base = nullptr;  // the level whose kernels this one takes where it has none of its own
 };
 

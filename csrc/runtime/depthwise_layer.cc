@@ -12,62 +12,82 @@ constexpr size_t kPixels = 32;
 class DepthwiseLayer final : public Layer {
  public:
   DepthwiseLayer(const LayerSpec& spec, const KernelSet& kernels, int32_t offset)
-      : Layer(spec.window, blocks_across(spec.window)), kernel_(kernels.depthwise),
-        operands_(spec.input.encoding, kernels, offset), is_direct_(operands_.is_identity() && !window_.is_padded()) {
-    if (!is_direct_) frame_elements(window_);
-    const size_t width = is_direct_ ? window_.in.width : window_.frame_width();
-    const size_t height = is_direct_ ? window_.in.height : window_.frame_height();
-    pitch_ = {window_.in.channels, width * window_.in.channels, height * width * window_.in.channels};
+      : Layer(spec.window, blocks_across(spec.window)), kernel_(kernels.depthwise), frame_(spec, kernels, offset) {
     set_taps();
+    makes_codes_ = kernels.dot_s16_shape.makes_codes && steps_ == kCodeSteps;
     weights_.assign(blocks_.size() * steps_ * kLanes * 4, 0);
     bias_.assign(blocks_.size() * kLanes, 0);
     for (size_t channel = 0; channel < window_.out.channels; ++channel) pack_channel(spec, channel, offset);
   }
 
-  size_t frame_bytes(size_t images) const override { return is_direct_ ? 0 : images * pitch_.image + kSlack; }
-
+  size_t frame_bytes(size_t images) const override { return frame_.bytes(images); }
   void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
-    operands_.copy(window_, map, images, frame);
+    frame_.prepare(map, images, frame);
   }
+  const Placement* input_placement() const override { return frame_.input_placement(); }
+  void fill_border(size_t images, uint8_t* frame) const override { frame_.fill_border(images, frame); }
 
   size_t scratch_bytes(size_t) const override { return 0; }
   size_t preferred_pixels() const override { return kPixels; }
 
   void run(const Tile& tile, const uint8_t* operands, uint8_t*, void* out, size_t pitch) const override {
-    size_t offsets[kTilePixels];
-    window_offsets(window_, pitch_, tile.first_pixel, tile.pixels, offsets);
     DepthwiseArgs args{};
-    args.pixels = offsets;
-    args.pixel_count = tile.pixels;
-    args.taps = taps_.data();
-    args.steps = steps_;
     args.pitch = pitch;
-    args.slide = slides() ? pitch_.column * window_.stride_w : 0;
-    for (size_t b = 0; b < tile.blocks; ++b) {
-      const size_t block = tile.first_block + b;
-      args.in = operands + block * kLanes;
-      args.weights = weights_.data() + block * steps_ * kLanes * 4;
-      args.bias = bias_.data() + block * kLanes;
-      args.out = static_cast<int32_t*>(out) + b * kLanes;
-      kernel_(args);
-    }
+    run_blocks(tile, operands, static_cast<int32_t*>(out), nullptr, args);
+  }
+
+  bool makes_codes() const override { return makes_codes_; }
+
+  void run_codes(const Tile& tile, const uint8_t* operands, uint8_t*, const CodesArgs& codes) const override {
+    DepthwiseArgs args{};
+    run_blocks(tile, operands, nullptr, &codes, args);
   }
 
   size_t weight_bytes() const override { return weights_.size(); }
 
  private:
+  void run_blocks(const Tile& tile, const uint8_t* operands, int32_t* out, const CodesArgs* codes,
+                  DepthwiseArgs& args) const {
+    size_t offsets[kTilePixels];
+    window_offsets(window_, frame_.pitch(), tile.first_pixel, tile.pixels, offsets);
+    args.pixels = offsets;
+    args.pixel_count = tile.pixels;
+    args.taps = taps_.data();
+    args.steps = steps_;
+    args.slide_steps = slide_steps();
+    args.slide = args.slide_steps > 0 ? frame_.pitch().column * window_.stride_w : 0;
+    CodesArgs part;
+    for (size_t b = 0; b < tile.blocks; ++b) {
+      const size_t block = tile.first_block + b;
+      args.in = operands + block * kLanes;
+      args.weights = weights_.data() + block * steps_ * kLanes * 4;
+      args.bias = bias_.data() + block * kLanes;
+      if (codes == nullptr) {
+        args.out = out + b * kLanes;
+      } else {
+        part = codes_from(*codes, b);
+        args.codes = &part;
+      }
+      kernel_(args);
+    }
+  }
+
   // Steps of four taps below each other, from left to right and then down.
   void set_taps() {
     steps_ = (window_.kernel_h + 3) / 4 * window_.kernel_w;
     for (size_t top = 0; top < window_.kernel_h; top += 4)
       for (size_t kw = 0; kw < window_.kernel_w; ++kw)
         for (size_t kh = top; kh < top + 4; ++kh)
-          taps_.push_back(std::min(kh, window_.kernel_h - 1) * window_.dilation_h * pitch_.row +
-                          kw * window_.dilation_w * pitch_.column);
+          taps_.push_back(std::min(kh, window_.kernel_h - 1) * window_.dilation_h * frame_.pitch().row +
+                          kw * window_.dilation_w * frame_.pitch().column);
   }
 
-  // Whether a pixel's window reads what its left neighbour's does, one step on.
-  bool slides() const { return window_.kernel_h <= 4 && window_.stride_w == window_.dilation_w; }
+  // Steps by which a pixel's window reads what its left neighbour's does; 0: not at all.
+  size_t slide_steps() const {
+    if (window_.kernel_h > 4 || window_.stride_w % window_.dilation_w != 0) return 0;
+    const size_t steps = window_.stride_w / window_.dilation_w;
+    return steps <= 2 ? steps : 0;
+  }
 
   void pack_channel(const LayerSpec& spec, size_t channel, int32_t offset) {
     const size_t block = channel / kLanes, lane = channel % kLanes;
@@ -83,9 +103,8 @@ class DepthwiseLayer final : public Layer {
   }
 
   void (*kernel_)(const DepthwiseArgs&);
-  Operands<uint8_t> operands_;
-  bool is_direct_;
-  Pitch pitch_;
+  Frame<uint8_t> frame_;
+  bool makes_codes_ = false;
   size_t steps_ = 0;
   std::vector<size_t> taps_;
   std::vector<int8_t> weights_;

@@ -8,6 +8,11 @@
 namespace kompakt {
 namespace {
 
+// Level + offset at most; padding has level 0.
+int32_t largest_operand(const LayerSpec& spec) {
+  return std::max(0, levels_of(spec.input.encoding).high) + byte_offset(spec);
+}
+
 size_t round_up(size_t n, size_t unit) { return ceil_div(n, unit) * unit; }
 
 // A run of neighbouring operands that one output reads: `taps` kernel positions from (kh, kw), `count` channels each.
@@ -24,46 +29,78 @@ class DotLayer final : public Layer {
  public:
   DotLayer(const LayerSpec& spec, const KernelSet& kernels, Kernel kernel, DotShape shape, int32_t offset)
       : Layer(spec.window, blocks_across(spec.window)), kernel_(kernel), shape_(shape),
-        operands_(spec.input.encoding, kernels, offset), is_direct_(operands_.is_identity() && !window_.is_padded()) {
-    if (!is_direct_) frame_elements(window_);
-    const size_t width = is_direct_ ? window_.in.width : window_.frame_width();
-    const size_t height = is_direct_ ? window_.in.height : window_.frame_height();
-    pitch_ = {window_.in.channels, width * window_.in.channels, height * width * window_.in.channels};
-    flush_ = std::max<size_t>(narrow_sums(spec), 1);
+        frame_(spec, kernels, offset),
+        is_local_(sizeof(Operand) > 1 && window_.taps() == 1 && !window_.is_padded()) {
+    if (is_local_) {
+      const MapShape& in = window_.in;
+      pitch_ = {in.channels, in.width * in.channels, in.elements()};
+    } else {
+      pitch_ = frame_.pitch();
+    }
     for (size_t b = 0; b < blocks_.size(); ++b) pack_block(spec, b, offset);
+    if (narrow_sums(spec) > 0) set_flush(largest_operand(spec));
   }
 
-  size_t frame_bytes(size_t images) const override {
-    return is_direct_ ? 0 : images * pitch_.image * sizeof(Operand) + kSlack;
-  }
-
+  size_t frame_bytes(size_t images) const override { return is_local_ ? 0 : frame_.bytes(images); }
   void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
-    operands_.copy(window_, map, images, frame);
+    frame_.prepare(map, images, frame);
   }
+  const Placement* input_placement() const override { return frame_.input_placement(); }
+  void fill_border(size_t images, uint8_t* frame) const override { frame_.fill_border(images, frame); }
 
-  size_t scratch_bytes(size_t) const override { return 0; }
+  size_t scratch_bytes(size_t pixels) const override {
+    return is_local_ ? pixels * window_.in.channels * sizeof(Operand) + kSlack : 0;
+  }
   size_t preferred_pixels() const override { return shape_.pixels; }
 
-  void run(const Tile& tile, const uint8_t* operands, uint8_t*, void* out, size_t pitch) const override {
-    size_t offsets[kTilePixels];
-    window_offsets(window_, pitch_, tile.first_pixel, tile.pixels, offsets);
+  void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const override {
     Args args{};
-    args.in = reinterpret_cast<const Operand*>(operands);
-    args.pixels = offsets;
-    args.pixel_count = tile.pixels;
+    args.out = static_cast<int32_t*>(out);
     args.pitch = pitch;
-    args.flush = flush_;
-    if (window_.groups == 1) {  // all blocks read the same taps
-      run_blocks(args, tile.first_block, tile.blocks, static_cast<int32_t*>(out));
-      return;
-    }
-    for (size_t b = 0; b < tile.blocks; ++b)
-      run_blocks(args, tile.first_block + b, 1, static_cast<int32_t*>(out) + b * kLanes);
+    run_tile(tile, operands, scratch, nullptr, args);
+  }
+
+  bool makes_codes() const override { return shape_.makes_codes; }
+
+  void run_codes(const Tile& tile, const uint8_t* operands, uint8_t* scratch, const CodesArgs& codes) const override {
+    Args args{};
+    run_tile(tile, operands, scratch, &codes, args);
   }
 
   size_t weight_bytes() const override { return weights_.size() * sizeof(Weight); }
 
  private:
+  void run_tile(const Tile& tile, const uint8_t* operands, uint8_t* scratch, const CodesArgs* codes, Args& args) const {
+    size_t offsets[kTilePixels];
+    window_offsets(window_, pitch_, tile.first_pixel, tile.pixels, offsets);
+    args.in = reinterpret_cast<const Operand*>(is_local_ ? widened(operands, offsets, tile.pixels, scratch) : operands);
+    args.pixels = offsets;
+    args.pixel_count = tile.pixels;
+    args.flush = flush_;
+    args.codes = codes;
+    if (window_.groups == 1) return run_blocks(args, tile.first_block, tile.blocks);  // all read the same taps
+    CodesArgs part;
+    for (size_t b = 0; b < tile.blocks; ++b) {
+      if (codes != nullptr) {
+        part = codes_from(*codes, b);
+        args.codes = &part;
+      }
+      run_blocks(args, tile.first_block + b, 1);
+      if (codes == nullptr) args.out += kLanes;
+    }
+  }
+
+  // Operands of a tile's pixels, next to each other; a frame of them would take twice the map's memory.
+  const uint8_t* widened(const uint8_t* codes, size_t* offsets, size_t pixels, uint8_t* scratch) const {
+    const size_t channels = window_.in.channels;
+    auto* to = reinterpret_cast<Operand*>(scratch);
+    for (size_t p = 0; p < pixels; ++p) {
+      frame_.operands().convert(codes + offsets[p], channels, to + p * channels);
+      offsets[p] = p * channels;
+    }
+    return scratch;
+  }
+
   // Input channels of the groups that a block touches, as runs of memory.
   std::vector<Segment> segments_of(const Block& block) const {
     const size_t first_group = block.channel / window_.group_outputs();
@@ -140,14 +177,36 @@ class DotLayer final : public Layer {
     }
   }
 
-  void run_blocks(Args& args, size_t first, size_t count, int32_t* out) const {
+  // The most taps whose pairs of products stay within int16 in every lane, whatever the operands up to `largest` are.
+  void set_flush(int32_t largest) {
+    flush_ = taps_.size() + 1;
+    for (size_t b = 0; b < blocks_.size(); ++b)
+      for (size_t pair = 0; pair < kLanes * 2; ++pair)
+        for (const int32_t sign : {1, -1}) {
+          const Weight* w = weights_.data() + starts_[b].weight + pair * 2;
+          int32_t sum = 0;  // of taps [first, k]
+          for (size_t k = 0, first = 0; k < starts_[b].count; ++k) {
+            sum += worst_pair(w + k * kLanes * kGroup, sign) * largest;
+            for (; sum > INT16_MAX; ++first) {
+              flush_ = std::min(flush_, k - first);
+              sum -= worst_pair(w + first * kLanes * kGroup, sign) * largest;
+            }
+          }
+        }
+    flush_ = std::max<size_t>(flush_, 1);
+  }
+
+  static int32_t worst_pair(const Weight* w, int32_t sign) {
+    return std::max(0, w[0] * sign) + std::max(0, w[1] * sign);
+  }
+
+  void run_blocks(Args& args, size_t first, size_t count) const {
     const Start& start = starts_[first];
     args.taps = taps_.data() + start.tap;
     args.tap_count = start.count;
     args.weights = weights_.data() + start.weight;
     args.block_count = count;
     args.bias = bias_.data() + first * kLanes;
-    args.out = out;
     kernel_(args);
   }
 
@@ -157,9 +216,9 @@ class DotLayer final : public Layer {
 
   Kernel kernel_;
   DotShape shape_;
-  Operands<Operand> operands_;
-  bool is_direct_ = false;
-  Pitch pitch_;
+  Frame<Operand> frame_;
+  bool is_local_;  // operands of a tile are made when it is run
+  Pitch pitch_;    // of the windows' memory
   size_t flush_ = 1;
   std::vector<size_t> taps_;
   std::vector<Weight> weights_;
@@ -178,7 +237,7 @@ bool fits_bytes(const LayerSpec& spec) {
 size_t narrow_sums(const LayerSpec& spec) {
   const Range weights = levels_of(spec.weight.encoding);
   const int32_t weight = std::max(std::abs(weights.low), std::abs(weights.high));
-  const int32_t operand = levels_of(spec.input.encoding).high + byte_offset(spec);
+  const int32_t operand = largest_operand(spec);
   const int32_t pair = std::max(1, 2 * weight * operand);
   return static_cast<size_t>(32767 / pair);
 }
@@ -189,7 +248,7 @@ std::unique_ptr<Layer> make_dot_u8(const LayerSpec& spec, const KernelSet& kerne
 }
 
 std::unique_ptr<Layer> make_dot_s16(const LayerSpec& spec, const KernelSet& kernels) {
-  return std::make_unique<DotLayer<int16_t, int16_t>>(spec, kernels, kernels.dot_s16, DotShape{1, 1}, 0);
+  return std::make_unique<DotLayer<int16_t, int16_t>>(spec, kernels, kernels.dot_s16, kernels.dot_s16_shape, 0);
 }
 
 }  // namespace kompakt

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "runtime/heads.h"
+#include "runtime/rescale.h"
 
 namespace kompakt {
 namespace {
@@ -36,8 +37,31 @@ uint8_t* codes_of(const Run& run, const Stage& stage, size_t first_pixel, size_t
   const bool is_only = std::count_if(stage.steps.begin(), stage.steps.end(), [](const Step& step) {
     return step.kind == Step::Kind::StoreCode;
   }) == 1;
-  if (!is_only || channels != stage.channels || channels != stage.pitch) return buffers.code.data();
+  const bool is_alike = channels == stage.channels && channels == stage.pitch;
+  if (!is_only || !is_alike || stage.steps.back().placement != nullptr) return buffers.code.data();
   return run.maps.at(stage.steps.back().map) + first_pixel * channels;
+}
+
+const uint8_t* operands_of(const Run& run, const Stage& stage) {
+  const bool has_frame = stage.layer->frame_bytes(1) > 0;
+  return run.maps.at(has_frame ? static_cast<int>(stage.frame) : stage.inputs[0]);
+}
+
+// A layer's tile as codes: right where they are stored, if no step comes in between.
+void run_codes(const Run& run, const Stage& stage, const Tile& tile, const Row& row, RowBuffers& buffers) {
+  size_t targets[kTilePixels];
+  CodesArgs codes = codes_args(stage.steps.front(), run.maps, row);
+  codes.targets = targets;
+  const bool is_stored = stage.steps.size() == 2 && stage.steps[1].kind == Step::Kind::StoreCode;
+  if (is_stored) {
+    store_offsets(stage.steps[1], row, targets);
+    codes.codes = run.maps.at(stage.steps[1].map);
+  } else {
+    for (size_t p = 0; p < row.pixels; ++p) targets[p] = p * row.pitch;
+    codes.codes = row.code;
+  }
+  stage.layer->run_codes(tile, operands_of(run, stage), buffers.scratch.data(), codes);
+  for (size_t i = 1; i < stage.steps.size() && !is_stored; ++i) run_step(stage.steps[i], run.kernels, run.maps, row);
 }
 
 void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& buffers) {
@@ -52,11 +76,10 @@ void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& 
                 first.channel,
                 channels,
                 stage.pitch};
+  if (stage.makes_codes) return run_codes(run, stage, tile, row, buffers);
   if (stage.head == Head::Layer) {
-    const bool has_frame = stage.layer->frame_bytes(1) > 0;
-    const uint8_t* operands = run.maps.at(has_frame ? static_cast<int>(stage.frame) : stage.inputs[0]);
     void* out = stage.made.kind == Kind::F32 ? static_cast<void*>(row.real) : static_cast<void*>(row.acc);
-    stage.layer->run(tile, operands, buffers.scratch.data(), out, stage.pitch);
+    stage.layer->run(tile, operands_of(run, stage), buffers.scratch.data(), out, stage.pitch);
   } else if (stage.head == Head::Whole) {
     read_frame(stage, run.maps.at(static_cast<int>(stage.frame)), row);
   } else if (stage.head == Head::Input) {
@@ -124,8 +147,13 @@ void run_whole(const Run& run, const Stage& stage, Pool* pool) {
 }
 
 void run_stage(const Run& run, const Stage& stage, Pool* pool) {
-  if (stage.head == Head::Layer && stage.layer->frame_bytes(1) > 0)
-    stage.layer->prepare(run.maps.at(stage.inputs[0]), run.count, run.maps.at(static_cast<int>(stage.frame)));
+  if (stage.head == Head::Layer && stage.layer->frame_bytes(1) > 0) {
+    uint8_t* frame = run.maps.at(static_cast<int>(stage.frame));
+    if (stage.is_prepared)
+      stage.layer->fill_border(run.count, frame);
+    else
+      stage.layer->prepare(run.maps.at(stage.inputs[0]), run.count, frame);
+  }
   if (stage.head == Head::Whole) run_whole(run, stage, pool);
   const size_t pixels = run.count * stage.pixels;
   const bool is_small = stage.layer == nullptr ? pixels * stage.channels < kParallelElements

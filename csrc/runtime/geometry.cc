@@ -23,6 +23,16 @@ Window::Window(const Node& node, const MapShape& input) : in(input), out(node.ty
   groups = node.groups;
 }
 
+void pixel_offsets(const Placement& placement, size_t first, size_t count, size_t* offsets) {
+  const Pitch& pitch = placement.pitch;
+  const size_t width = placement.map.width, pixels = placement.map.pixels();
+  for (size_t i = 0; i < count;) {
+    const size_t image = (first + i) / pixels, inside = (first + i) % pixels;
+    const size_t row = placement.origin + image * pitch.image + inside / width * pitch.row;
+    for (size_t x = inside % width; x < width && i < count; ++x) offsets[i++] = row + x * pitch.column;
+  }
+}
+
 void window_offsets(const Window& window, const Pitch& pitch, size_t first, size_t count, size_t* offsets) {
   const size_t image = first / window.out.pixels();
   const size_t inside = first % window.out.pixels();

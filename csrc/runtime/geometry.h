@@ -8,6 +8,9 @@
 
 namespace kompakt {
 
+// Largest number of pixels in a tile.
+constexpr size_t kTilePixels = 128;
+
 // Channels and pixels of a value: (C, H, W) has H * W pixels, (K,) has one.
 struct MapShape {
   size_t channels = 1, height = 1, width = 1;
@@ -38,6 +41,16 @@ struct Window {
 struct Pitch {
   size_t column = 0, row = 0, image = 0;
 };
+
+// Where the pixels of a map lie that is stored inside something larger.
+struct Placement {
+  MapShape map;
+  size_t origin = 0;  // of the first pixel
+  Pitch pitch;
+};
+
+// Writes to `offsets` where pixels [first, first + count) lie; pixels run over images, rows, columns.
+void pixel_offsets(const Placement& placement, size_t first, size_t count, size_t* offsets);
 
 // Writes to `offsets` where the windows of pixels [first, first + count) begin; pixels run over images, rows, columns.
 void window_offsets(const Window& window, const Pitch& pitch, size_t first, size_t count, size_t* offsets);

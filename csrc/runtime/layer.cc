@@ -21,6 +21,17 @@ std::vector<Block> blocks_per_group(const Window& window) {
   return blocks;
 }
 
+CodesArgs codes_from(const CodesArgs& codes, size_t block) {
+  const size_t channel = block * kLanes;
+  CodesArgs part = codes;
+  part.m += channel;
+  part.b += channel;
+  if (part.residual != nullptr) part.residual += channel;
+  part.codes += channel;
+  part.channels -= channel;
+  return part;
+}
+
 size_t frame_elements(const Window& window) {
   const size_t area = checked_mul(window.frame_height(), window.frame_width(), "padded map");
   const size_t elements = checked_mul(area, window.in.channels, "padded map");

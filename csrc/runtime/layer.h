@@ -37,9 +37,6 @@ struct Tile {
   size_t first_pixel, pixels, first_block, blocks;
 };
 
-// Largest number of pixels in a tile.
-constexpr size_t kTilePixels = 128;
-
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -57,6 +54,14 @@ class Layer {
   // Computes sums of a tile: out[p * pitch + c - first channel], int32 (float for f32 layers). Writes whole blocks.
   // `operands` is the frame, or the input maps where frame_bytes is 0.
   virtual void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const = 0;
+  // Whether the kernel can make codes of sums while they are in registers.
+  virtual bool makes_codes() const { return false; }
+  // As `run`, for such layers.
+  virtual void run_codes(const Tile&, const uint8_t*, uint8_t*, const CodesArgs&) const {}
+  // Where in the frame whoever makes the input may store its codes, so that `prepare` is not needed; null: nowhere.
+  virtual const Placement* input_placement() const { return nullptr; }
+  // What remains of `prepare` then.
+  virtual void fill_border(size_t, uint8_t*) const {}
   // Bytes of packed weights.
   virtual size_t weight_bytes() const = 0;
 
@@ -98,6 +103,9 @@ bool is_planar(const LayerSpec& spec);
 // Blocks of 16 neighbouring channels, across groups; or blocks that end where a group ends.
 std::vector<Block> blocks_across(const Window& window);
 std::vector<Block> blocks_per_group(const Window& window);
+
+// The same from the tile's block `block` on.
+CodesArgs codes_from(const CodesArgs& codes, size_t block);
 
 // Input map of `images` copied into a frame with a border: `fill` writes border elements (pointer, count), `copy`
 // converts a run of pixels of one row (source, target, pixels). Sizes are bytes per pixel.

@@ -73,7 +73,6 @@ class Placer {
   Placer(const Program& program, bool keep_all, Plan& plan) : program_(program), keep_all_(keep_all), plan_(plan) {}
 
   void place() {
-    plan_.offsets.assign(program_.nodes.size() + 1, 0);
     collect();
     std::sort(spans_.begin(), spans_.end(), [](const Lifetime& a, const Lifetime& b) {
       return a.bytes != b.bytes ? a.bytes > b.bytes : a.id < b.id;
@@ -111,13 +110,11 @@ class Placer {
   }
 
   void add_frame(size_t s) {
-    Stage& stage = plan_.stages[s];
+    const Stage& stage = plan_.stages[s];
     if (stage.layer == nullptr && stage.whole == nullptr) return;
-    stage.frame = plan_.offsets.size();
-    plan_.offsets.push_back(0);
     const size_t bytes = stage.layer != nullptr ? stage.layer->frame_bytes(plan_.images)
                                                 : checked_mul(value_bytes(stage.made), plan_.images, "value");
-    if (bytes > 0) add(stage.frame, bytes, s, s);
+    if (bytes > 0) add(stage.frame, bytes, stage.is_prepared ? stage.prepared_by : s, s);
   }
 
   void add(size_t id, size_t bytes, size_t first, size_t last) {
@@ -142,6 +139,51 @@ class Placer {
   std::vector<Lifetime> spans_;
 };
 
+// Gives every layer's frame an index behind the values'.
+void number_frames(const Program& program, Plan& plan) {
+  plan.offsets.assign(program.nodes.size() + 1, 0);
+  for (Stage& stage : plan.stages) {
+    if (stage.layer == nullptr && stage.whole == nullptr) continue;
+    stage.frame = plan.offsets.size();
+    plan.offsets.push_back(0);
+  }
+}
+
+// Readings of every value by stages.
+std::vector<size_t> count_readers(const Program& program, const Plan& plan) {
+  std::vector<size_t> readers(program.nodes.size() + 1, 0);
+  ++readers[static_cast<size_t>(storage_of(program, program.output))];
+  for (const Stage& stage : plan.stages) {
+    for (const int input : stage.inputs) ++readers[static_cast<size_t>(input)];
+    for (const Step& step : stage.steps)
+      if (step.reads_map()) ++readers[static_cast<size_t>(step.map)];
+  }
+  return readers;
+}
+
+// Lets a stage store its codes in the frame of the layer that alone reads them, if that holds codes.
+void store_in_frames(const Program& program, Plan& plan) {
+  const std::vector<size_t> readers = count_readers(program, plan);
+  for (Stage& reader : plan.stages) {
+    const Placement* placement = reader.layer == nullptr ? nullptr : reader.layer->input_placement();
+    if (placement == nullptr || readers[static_cast<size_t>(reader.inputs[0])] != 1) continue;
+    for (size_t s = 0; s < plan.stages.size(); ++s) {
+      Stage& maker = plan.stages[s];
+      const auto stored = std::find(maker.stored.begin(), maker.stored.end(), reader.inputs[0]);
+      if (stored == maker.stored.end()) continue;
+      maker.stored.erase(stored);
+      for (Step& step : maker.steps)
+        if (step.kind == Step::Kind::StoreCode && step.map == reader.inputs[0]) {
+          step.map = static_cast<int>(reader.frame);
+          step.placement = placement;
+        }
+      reader.is_prepared = true;
+      reader.prepared_by = s;
+      break;
+    }
+  }
+}
+
 }  // namespace
 
 size_t value_bytes(const ValueType& type) {
@@ -156,12 +198,16 @@ Plan make_plan(const Program& program, const Layers& layers, const PlanOptions& 
   plan.stages = make_stages(program, layers, options.is_fused);
   for (Stage& stage : plan.stages) {
     merge_rescales(stage.steps);
+    stage.makes_codes = stage.layer != nullptr && stage.layer->makes_codes() && !stage.steps.empty() &&
+                        suits_kernels(stage.steps.front());
     set_tiling(stage, plan.images);
     plan.row_elements = std::max(plan.row_elements, stage.tile_pixels * stage.pitch);
     if (stage.layer != nullptr)
       plan.scratch_bytes = std::max(plan.scratch_bytes, stage.layer->scratch_bytes(stage.tile_pixels));
     if (stage.whole != nullptr) plan.scratch_bytes = std::max(plan.scratch_bytes, stage.whole->scratch_bytes());
   }
+  number_frames(program, plan);
+  if (options.is_fused) store_in_frames(program, plan);
   place_values(program, !options.is_fused, plan);
   return plan;
 }

@@ -35,6 +35,9 @@ struct Stage {
   size_t unit_pixels = 1;           // tiles hold a multiple of it, except at the end of a strip
   bool is_strip_image = false;      // tiles never cross images
   size_t frame = 0;                 // Head::Layer, Head::Whole: index of its frame among the plan's offsets
+  bool makes_codes = false;         // the layer's kernel does the first step, a Rescale
+  bool is_prepared = false;         // the stage `prepared_by` stores its codes in this one's frame
+  size_t prepared_by = 0;
 };
 
 // The layers of a program by node index; null for other nodes. Shared by all plans of an engine.

@@ -23,15 +23,14 @@ size_t run_at(const std::vector<Step>& steps, size_t at) {
   return is_at(steps, end, Kinds::Quantize) ? end + 1 - at : 0;
 }
 
-// Takes away bounds beyond which codes saturate anyway, as a ReLU's or a ReLU6's: quantize never descends, so where it
-// gives its limit at the bound it gives it beyond.
-void drop_needless_clamp(Step& step) {
-  const float infinity = std::numeric_limits<float>::infinity();
+// Bounds before rounding as bounds of the rounded: quantize never descends, so it may change places with a clamp.
+void clamp_codes(Step& step, float clamp_lo, float clamp_hi) {
   const auto code_of = [&step](float v) {
     return std::nearbyint(std::min(std::max(v * step.inv_step, step.lo), step.hi));
   };
-  if (code_of(step.clamp_lo) == step.lo) step.clamp_lo = -infinity;
-  if (code_of(step.clamp_hi) == step.hi) step.clamp_hi = infinity;
+  const float lo = code_of(clamp_lo), hi = code_of(clamp_hi);
+  step.lo = lo;
+  step.hi = hi;
 }
 
 Step merged(std::vector<Step>& steps, size_t at, size_t count) {
@@ -39,13 +38,10 @@ Step merged(std::vector<Step>& steps, size_t at, size_t count) {
   step.kind = Kinds::Rescale;
   step.m = std::move(steps[at].m);
   step.b = std::move(steps[at].b);
-  step.clamp_lo = -std::numeric_limits<float>::infinity();
-  step.clamp_hi = std::numeric_limits<float>::infinity();
   for (size_t i = at + 1; i + 1 < at + count; ++i) {
     Step& other = steps[i];
     if (other.kind == Kinds::Clamp) {
-      step.clamp_lo = other.lo;
-      step.clamp_hi = other.hi;
+      clamp_codes(step, other.lo, other.hi);
       continue;
     }
     step.residual = other.residual;
@@ -55,7 +51,6 @@ Step merged(std::vector<Step>& steps, size_t at, size_t count) {
     step.scale = other.scale;
     step.values = std::move(other.values);
   }
-  drop_needless_clamp(step);
   return step;
 }
 
@@ -69,6 +64,36 @@ void merge_rescales(std::vector<Step>& steps) {
     at += count > 0 ? count : 1;
   }
   steps = std::move(merged_steps);
+}
+
+bool suits_kernels(const Step& step) {
+  if (step.kind != Kinds::Rescale || step.residual == Residual::Real || step.residual == Residual::Table) return false;
+  constexpr double largest_sum = 2147483648.0, largest_level = 255;
+  const double residual = step.residual == Residual::Affine ? largest_level * std::abs(step.scale) : 0;
+  for (size_t c = 0; c < step.m.size(); ++c) {
+    const double bound = largest_sum * std::abs(step.m[c]) + std::abs(step.b[c]) + residual;
+    if (!(bound * step.inv_step < largest_sum / 2)) return false;  // half: far more than all rounding
+  }
+  return true;
+}
+
+CodesArgs codes_args(const Step& step, const Maps& maps, const Row& row) {
+  CodesArgs args{};
+  args.m = step.m.data() + row.first_channel;
+  args.b = step.b.data() + row.first_channel;
+  if (step.residual == Residual::Affine) {
+    args.residual = maps.at(step.map) + row.first_pixel * step.map_channels + row.first_channel;
+    args.residual_pitch = step.map_channels;
+  }
+  args.sign = step.sign;
+  args.scale = step.scale;
+  args.inv_step = step.inv_step;
+  args.is_signed = step.is_signed;
+  args.lo = static_cast<uint8_t>(static_cast<int32_t>(step.lo));
+  args.hi = static_cast<uint8_t>(static_cast<int32_t>(step.hi));
+  args.mask = static_cast<uint8_t>((1 << step.bits) - 1);
+  args.channels = row.channels;
+  return args;
 }
 
 void run_rescale(const Step& step, const KernelSet& kernels, const Maps& maps, const Row& row) {
@@ -88,9 +113,6 @@ void run_rescale(const Step& step, const KernelSet& kernels, const Maps& maps, c
   args.sign = step.sign;
   args.scale = step.scale;
   args.values = step.values.data();
-  args.has_clamp = std::isfinite(step.clamp_lo) || std::isfinite(step.clamp_hi);
-  args.clamp_lo = step.clamp_lo;
-  args.clamp_hi = step.clamp_hi;
   args.inv_step = step.inv_step;
   args.lo = step.lo;
   args.hi = step.hi;

@@ -25,6 +25,20 @@ void store(const T* buffer, uint8_t* map, const Row& row, size_t map_channels) {
   });
 }
 
+void store_placed(const Step& step, uint8_t* map, const Row& row) {
+  size_t offsets[kTilePixels];
+  for (Row part = row; part.pixels > 0;) {  // tiles of whole rows may be larger
+    const size_t left = part.pixels;
+    part.pixels = std::min(left, kTilePixels);
+    store_offsets(step, part, offsets);
+    for (size_t p = 0; p < part.pixels; ++p)
+      std::memcpy(map + offsets[p], part.code + p * part.pitch, part.channels);
+    part.first_pixel += part.pixels;
+    part.code += part.pixels * part.pitch;
+    part.pixels = left - part.pixels;
+  }
+}
+
 // More than 15 thresholds: binary search.
 void encode_wide(const Step& step, const Row& row) {
   const auto& t = step.real_thresholds;
@@ -45,6 +59,15 @@ void threshold_wide(const Step& step, const Row& row) {
 }
 
 }  // namespace
+
+void store_offsets(const Step& step, const Row& row, size_t* offsets) {
+  if (step.placement != nullptr) {
+    pixel_offsets(*step.placement, row.first_pixel, row.pixels, offsets);
+  } else {
+    for (size_t p = 0; p < row.pixels; ++p) offsets[p] = (row.first_pixel + p) * step.map_channels;
+  }
+  for (size_t p = 0; p < row.pixels; ++p) offsets[p] += row.first_channel;
+}
 
 void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, const Row& row) {
   const RowOps& ops = kernels.rows;
@@ -102,7 +125,9 @@ void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, cons
     case Step::Kind::Requantize: return run_requantize(step, kernels, maps, row);
     case Step::Kind::StoreAcc: return store(row.acc, maps.at(step.map), row, step.map_channels);
     case Step::Kind::StoreReal: return store(row.real, maps.at(step.map), row, step.map_channels);
-    case Step::Kind::StoreCode: return store(row.code, maps.at(step.map), row, step.map_channels);
+    case Step::Kind::StoreCode:
+      if (step.placement != nullptr) return store_placed(step, maps.at(step.map), row);
+      return store(row.code, maps.at(step.map), row, step.map_channels);
   }
 }
 

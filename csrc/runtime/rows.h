@@ -8,6 +8,7 @@
 
 #include "base/program.h"
 #include "kernels/kernels.h"
+#include "runtime/geometry.h"
 
 namespace kompakt {
 
@@ -42,12 +43,13 @@ struct Step {
   size_t map_channels = 0;  // channels of that map
   int bits = 8;             // of the codes read or made
   float inv_step = 0, lo = 0, hi = 0;
-  float clamp_lo = 0, clamp_hi = 0;    // Rescale
+  bool is_signed = false;              // Quantize, Rescale: the codes made
   Residual residual = Residual::None;  // Rescale: what it adds; Add*: how it could
   Addend addend = Addend::None;        // Requantize
   int32_t sign = 0;  // *AffineCode, DecodeAffine, Requantize: sign bit of signed codes
   float scale = 0;   // of those
   Unary function = Unary::Gelu;
+  const Placement* placement = nullptr;  // StoreCode: in the frame of the only reader; null: a plain map
   std::vector<float> m{}, b{};             // affine, padded with zeros
   std::vector<float> values{};           // AddCode, Decode: float of every code (256); AddConstant: (H, W, C)
   std::vector<float> real_thresholds{};  // Encode
@@ -71,6 +73,9 @@ std::vector<Step> make_steps(const Node& node, const ValueType& input);
 Step make_add(int map, const ValueType& type);
 Step make_add_codes(int map, const ValueType& type, float scale);
 Step make_store(int value, const ValueType& type);
+
+// Offsets in the value's memory at which a StoreCode puts the row's pixels; its first channel.
+void store_offsets(const Step& step, const Row& row, size_t* offsets);
 
 void run_step(const Step& step, const KernelSet& kernels, const Maps& maps, const Row& row);
 

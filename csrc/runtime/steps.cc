@@ -48,6 +48,7 @@ Step make_quantize(const Node& node) {
   Step step{Step::Kind::Quantize};
   step.bits = encoding.bits;
   step.inv_step = node.inv_step;
+  step.is_signed = encoding.is_signed;
   step.lo = static_cast<float>(encoding.is_signed ? -half : 0);
   step.hi = static_cast<float>(encoding.is_signed ? half - 1 : 2 * half - 1);
   return step;

@@ -2,7 +2,7 @@
 //
 // u8 x s8: vpmaddubsw adds two products into 16 bits and saturates, so it is legal only where the caller proved
 // 2 * max(operand) * max(|weight|) <= 32767, that is flush >= 1. Small products (low-bit codes) leave room for many
-// sums: with flush >= 8 they stay in 16 bits for `flush` taps before they are widened.
+// sums: with flush >= 8, or for all taps, they stay in 16 bits before they are widened.
 // s16 x s16: vpmaddwd adds two products into 32 bits: 2 * 255 * 127 fits.
 #pragma once
 
@@ -25,27 +25,10 @@ inline __m256i products(__m256i x, __m256i w, const int16_t*) { return _mm256_ma
 inline void add_narrow(__m256i& sum, __m256i v) { __asm__("vpaddw %1, %0, %0" : "+x"(sum) : "x"(v)); }
 inline void add_wide(__m256i& sum, __m256i v) { __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(v)); }
 
-// 32-bit sums in registers: P pixels x one block (two vectors).
 template <int P, typename Operand, typename Weight>
-void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
-  constexpr size_t group = 4 / sizeof(Operand);
-  const Weight* w = a.weights + block * a.tap_count * kLanes * group;
-  __m256i low[P], high[P];
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    low[p] = load_256(a.bias + block * kLanes);
-    high[p] = load_256(a.bias + block * kLanes + 8);
-  }
-  for (size_t k = 0; k < a.tap_count; ++k, w += kLanes * group) {
-    const __m256i w_low = load_256(w);
-    const __m256i w_high = load_256(w + 8 * group);
-    KOMPAKT_UNROLL
-    for (int p = 0; p < P; ++p) {
-      const __m256i x = broadcast_group(a.in + a.pixels[pixel + p] + a.taps[k]);
-      add_wide(low[p], products(x, w_low, w));
-      add_wide(high[p], products(x, w_high, w));
-    }
-  }
+inline void store_tile(const DotArgs<Operand, Weight>& a, const __m256i (&low)[P], const __m256i (&high)[P],
+                       size_t block, size_t pixel) {
+  if (a.codes != nullptr) return store_codes<P>(*a.codes, low, high, block, pixel);
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p) {
     int32_t* out = a.out + (pixel + p) * a.pitch + block * kLanes;
@@ -54,18 +37,45 @@ void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
   }
 }
 
-// 16-bit sums in registers for `flush` taps at a time, 32-bit sums in `out`.
+// 32-bit sums in registers: P pixels x one block (two vectors).
+template <int P, typename Operand, typename Weight>
+void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
+  constexpr size_t group = 4 / sizeof(Operand);
+  const Weight* w = a.weights + block * a.tap_count * kLanes * group;
+  const Operand* window[P];
+  __m256i low[P], high[P];
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    window[p] = a.in + a.pixels[pixel + p];
+    low[p] = load_256(a.bias + block * kLanes);
+    high[p] = load_256(a.bias + block * kLanes + 8);
+  }
+  for (size_t k = 0; k < a.tap_count; ++k, w += kLanes * group) {
+    const __m256i w_low = load_256(w);
+    const __m256i w_high = load_256(w + 8 * group);
+    const size_t tap = a.taps[k];
+    KOMPAKT_UNROLL
+    for (int p = 0; p < P; ++p) {
+      const __m256i x = broadcast_group(window[p] + tap);
+      add_wide(low[p], products(x, w_low, w));
+      add_wide(high[p], products(x, w_high, w));
+    }
+  }
+  store_tile<P>(a, low, high, block, pixel);
+}
+
+// 16-bit sums in registers for `flush` taps at a time.
 template <int P>
 void dot_tile_narrow(const DotU8& a, size_t block, size_t pixel) {
   const __m256i ones = _mm256_set1_epi16(1);
   const int8_t* w = a.weights + block * a.tap_count * kLanes * 4;
   const uint8_t* window[P];
+  __m256i wide_low[P], wide_high[P];
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p) {
     window[p] = a.in + a.pixels[pixel + p];
-    int32_t* out = a.out + (pixel + p) * a.pitch + block * kLanes;
-    store_256(out, load_256(a.bias + block * kLanes));
-    store_256(out + 8, load_256(a.bias + block * kLanes + 8));
+    wide_low[p] = load_256(a.bias + block * kLanes);
+    wide_high[p] = load_256(a.bias + block * kLanes + 8);
   }
   for (size_t first = 0; first < a.tap_count; first += a.flush) {
     const size_t end = a.tap_count - first < a.flush ? a.tap_count : first + a.flush;
@@ -85,11 +95,11 @@ void dot_tile_narrow(const DotU8& a, size_t block, size_t pixel) {
     }
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {
-      int32_t* out = a.out + (pixel + p) * a.pitch + block * kLanes;
-      store_256(out, _mm256_add_epi32(load_256(out), _mm256_madd_epi16(low[p], ones)));
-      store_256(out + 8, _mm256_add_epi32(load_256(out + 8), _mm256_madd_epi16(high[p], ones)));
+      wide_low[p] = _mm256_add_epi32(wide_low[p], _mm256_madd_epi16(low[p], ones));
+      wide_high[p] = _mm256_add_epi32(wide_high[p], _mm256_madd_epi16(high[p], ones));
     }
   }
+  store_tile<P>(a, wide_low, wide_high, block, pixel);
 }
 
 template <typename Operand, typename Weight>
@@ -97,15 +107,17 @@ void dot(const DotArgs<Operand, Weight>& a) {
   for (size_t b = 0; b < a.block_count; ++b) {
     size_t p = 0;
     for (; p + 4 <= a.pixel_count; p += 4) dot_tile<4>(a, b, p);
+    for (; p + 2 <= a.pixel_count; p += 2) dot_tile<2>(a, b, p);
     for (; p < a.pixel_count; ++p) dot_tile<1>(a, b, p);
   }
 }
 
 void dot_u8(const DotU8& a) {
-  if (a.flush < 8) return dot(a);
+  if (a.flush < 8 && a.flush < a.tap_count) return dot(a);
   for (size_t b = 0; b < a.block_count; ++b) {
     size_t p = 0;
     for (; p + 4 <= a.pixel_count; p += 4) dot_tile_narrow<4>(a, b, p);
+    for (; p + 2 <= a.pixel_count; p += 2) dot_tile_narrow<2>(a, b, p);
     for (; p < a.pixel_count; ++p) dot_tile_narrow<1>(a, b, p);
   }
 }

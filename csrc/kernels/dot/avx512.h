@@ -44,6 +44,7 @@ void dot_tile(const DotArgs<Operand, Weight>& a, size_t block, size_t pixel) {
       for (int b = 0; b < B; ++b) accumulate(sum[p][b], x, w, weight[b]);
     }
   }
+  if (a.codes != nullptr) return store_codes<P, B>(*a.codes, sum, block, pixel);
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p)
     KOMPAKT_UNROLL

@@ -36,7 +36,7 @@ void requantize_by_vectors(const RequantizeArgs a) {
     for (; p + 4 <= a.pixels; p += 4, code += 4 * a.pitch) {
       const __m512i v[4] = {requantize_16<A>(a, c, p, by), requantize_16<A>(a, c, p + 1, by),
                             requantize_16<A>(a, c, p + 2, by), requantize_16<A>(a, c, p + 3, by)};
-      const __m512i codes = pack_codes(v, mask);
+      const __m512i codes = pack_masked(v, mask);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(code), _mm512_castsi512_si128(codes));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(code + a.pitch), _mm512_extracti32x4_epi32(codes, 1));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(code + 2 * a.pitch), _mm512_extracti32x4_epi32(codes, 2));

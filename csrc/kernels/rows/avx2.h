@@ -75,7 +75,6 @@ void rescale_8(const RescaleArgs& a) {
       __m256 v = _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
       v = _mm256_add_ps(_mm256_mul_ps(v, m), b);
       if (R != Residual::None) v = _mm256_add_ps(v, residual_8<R>(a, p * a.map_pitch + c, table));
-      v = _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(a.clamp_lo)), _mm256_set1_ps(a.clamp_hi));
       v = _mm256_mul_ps(v, _mm256_set1_ps(a.inv_step));
       v = _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(a.lo)), _mm256_set1_ps(a.hi));
       const __m256i code = _mm256_and_si256(_mm256_cvtps_epi32(v), _mm256_set1_epi32(a.mask));

@@ -126,18 +126,15 @@ inline __m512i rescale_16(const RescaleArgs& a, size_t c, size_t p, __m512 m, __
   const __m512 x = _mm512_cvtepi32_ps(_mm512_loadu_si512(a.x + p * a.pitch + c));
   __m512 v = _mm512_add_ps(_mm512_mul_ps(x, m), b);
   if (R != Residual::None) v = _mm512_add_ps(v, residual_16<R>(a, p * a.map_pitch + c, table));
-  if (a.has_clamp) v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.clamp_lo)), _mm512_set1_ps(a.clamp_hi));
   v = _mm512_mul_ps(v, _mm512_set1_ps(a.inv_step));
   v = _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(a.lo)), _mm512_set1_ps(a.hi));
   return _mm512_cvtps_epi32(v);
 }
 
-// Packing keeps 128-bit lanes apart: dword 4 * l + j of the result holds numbers 4 * l .. 4 * l + 3 of vector j.
-inline __m512i pack_codes(const __m512i (&v)[4], __m512i mask) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+inline __m512i pack_masked(const __m512i (&v)[4], __m512i mask) {
   const __m512i low = _mm512_and_si512(_mm512_packs_epi32(v[0], v[1]), mask);
   const __m512i high = _mm512_and_si512(_mm512_packs_epi32(v[2], v[3]), mask);
-  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+  return in_order(_mm512_packus_epi16(low, high));
 }
 
 template <Residual R>
@@ -151,7 +148,7 @@ void rescale_by_vectors(const RescaleArgs a) {
     for (; p + 4 <= a.pixels; p += 4, code += 4 * a.pitch) {
       const __m512i v[4] = {rescale_16<R>(a, c, p, m, b, table), rescale_16<R>(a, c, p + 1, m, b, table),
                             rescale_16<R>(a, c, p + 2, m, b, table), rescale_16<R>(a, c, p + 3, m, b, table)};
-      const __m512i codes = pack_codes(v, mask);
+      const __m512i codes = pack_masked(v, mask);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(code), _mm512_castsi512_si128(codes));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(code + a.pitch), _mm512_extracti32x4_epi32(codes, 1));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(code + 2 * a.pitch), _mm512_extracti32x4_epi32(codes, 2));

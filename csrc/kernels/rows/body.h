@@ -87,8 +87,6 @@ void rescale_by(const RescaleArgs a) {
     for (size_t c = 0; c < a.lanes; ++c) {
       float v = static_cast<float>(x[c]) * a.m[c] + a.b[c];
       if (R != Residual::None) v = v + residual_at<R>(a, p * a.map_pitch + c);
-      v = v > a.clamp_lo ? v : a.clamp_lo;
-      v = v < a.clamp_hi ? v : a.clamp_hi;
       v *= a.inv_step;
       v = v > a.lo ? v : a.lo;
       v = v < a.hi ? v : a.hi;
@@ -154,6 +152,10 @@ void pack_tail(const uint8_t* code, size_t n, int plane, uint8_t* out) {
     for (size_t j = 0; j < 8 && i + j < n; ++j) byte |= static_cast<uint8_t>(((code[i + j] >> plane) & 1) << j);
     out[i / 8] = byte;
   }
+}
+
+void widen(const uint8_t* KOMPAKT_RESTRICT code, size_t n, int16_t sign, int16_t* KOMPAKT_RESTRICT level) {
+  for (size_t i = 0; i < n; ++i) level[i] = static_cast<int16_t>((code[i] ^ sign) - sign);
 }
 
 bool has_nan(const float* x, size_t n) {

@@ -1,0 +1,84 @@
+// Sums in registers to codes. Out of 64 sums in four vectors come 64 bytes.
+#pragma once
+
+// Packing keeps 128-bit lanes apart: dword 4 * l + j of the result holds numbers 4 * l .. 4 * l + 3 of vector j.
+inline __m512i in_order(__m512i packed) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, packed);
+}
+
+// Rounded values, not yet clamped: packing saturates at the bounds of a byte, codes of fewer bits are cut behind it.
+inline __m512i pack_codes(const CodesArgs& a, const __m512i (&v)[4]) {
+  const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = _mm512_packs_epi32(v[2], v[3]);
+  if (!a.is_signed) {
+    const __m512i codes = _mm512_max_epu8(_mm512_packus_epi16(low, high), _mm512_set1_epi8(static_cast<char>(a.lo)));
+    return in_order(_mm512_min_epu8(codes, _mm512_set1_epi8(static_cast<char>(a.hi))));
+  }
+  const __m512i codes = _mm512_max_epi8(_mm512_packs_epi16(low, high), _mm512_set1_epi8(static_cast<char>(a.lo)));
+  const __m512i clamped = _mm512_min_epi8(codes, _mm512_set1_epi8(static_cast<char>(a.hi)));
+  return in_order(_mm512_and_si512(clamped, _mm512_set1_epi8(static_cast<char>(a.mask))));
+}
+
+// `at`: index of the first of 16 codes to add.
+inline __m512i rounded_16(const CodesArgs& a, __m512i sums, __m512 m, __m512 b, size_t at) {
+  __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m), b);
+  if (a.residual != nullptr) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.residual + at));
+    const __m512i sign = _mm512_set1_epi32(a.sign);
+    const __m512i level = _mm512_sub_epi32(_mm512_xor_si512(_mm512_cvtepu8_epi32(codes), sign), sign);
+    v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_cvtepi32_ps(level), _mm512_set1_ps(a.scale)));
+  }
+  return _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(a.inv_step)));
+}
+
+// The B * 16 bytes from byte `at` of `codes`, cut behind the last channel.
+template <int B>
+inline void store_part(const CodesArgs& a, size_t pixel, size_t block, __m512i codes, size_t at) {
+  alignas(64) uint8_t bytes[64];
+  _mm512_store_si512(bytes, codes);
+  const size_t left = a.channels - block * kLanes;
+  __builtin_memcpy(a.codes + a.targets[pixel] + block * kLanes, bytes + at, left < B * kLanes ? left : B * kLanes);
+}
+
+template <int B>
+inline void store_run(const CodesArgs& a, size_t pixel, size_t block, __m512i codes, int index) {
+  if (a.channels < (block + B) * kLanes) return store_part<B>(a, pixel, block, codes, index * B * kLanes);
+  uint8_t* to = a.codes + a.targets[pixel] + block * kLanes;
+  if constexpr (B == 4) _mm512_storeu_si512(to, codes);
+  if constexpr (B == 2)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        index == 0 ? _mm512_castsi512_si256(codes) : _mm512_extracti64x4_epi64(codes, 1));
+  if constexpr (B == 1) {
+    const __m128i part = index == 0   ? _mm512_castsi512_si128(codes)
+                         : index == 1 ? _mm512_extracti32x4_epi32(codes, 1)
+                         : index == 2 ? _mm512_extracti32x4_epi32(codes, 2)
+                                      : _mm512_extracti32x4_epi32(codes, 3);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), part);
+  }
+}
+
+// Codes of P neighbouring pixels x B neighbouring blocks; B is 1, 2 or 4.
+template <int P, int B>
+KOMPAKT_INLINE inline void store_codes(const CodesArgs& a, const __m512i (&sum)[P][B], size_t block, size_t pixel) {
+  constexpr int kRuns = 4 / B;  // pixels whose codes fill a vector
+  __m512 m[B], b[B];
+  KOMPAKT_UNROLL
+  for (int i = 0; i < B; ++i) {
+    m[i] = _mm512_loadu_ps(a.m + (block + i) * kLanes);
+    b[i] = _mm512_loadu_ps(a.b + (block + i) * kLanes);
+  }
+  const size_t residual = pixel * a.residual_pitch + block * kLanes;
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; p += kRuns) {
+    __m512i v[4] = {};
+    KOMPAKT_UNROLL
+    for (int i = 0; i < 4; ++i)
+      if (p + i / B < P)
+        v[i] = rounded_16(a, sum[p + i / B][i % B], m[i % B], b[i % B],
+                          residual + (p + i / B) * a.residual_pitch + (i % B) * kLanes);
+    const __m512i codes = pack_codes(a, v);
+    KOMPAKT_UNROLL
+    for (int i = 0; i < kRuns; ++i)
+      if (p + i < P) store_run<B>(a, pixel + p + i, block, codes, i);
+  }
+}
