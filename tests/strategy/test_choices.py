@@ -61,6 +61,7 @@ def test_stored_values(bits, expected):
         ({"weight_bits": 4}, LayerChoice(Choice("lq_nets", 4), Choice("lq_nets", 2))),
         ({"activation_bits": "float"}, LayerChoice(Choice("lq_nets", 2), None)),
         ({"method": "lsq"}, LayerChoice(Choice("lsq", 2), Choice("lsq", 2))),
+        ({"activation_method": "lsq", "activation_bits": 8}, LayerChoice(Choice("lq_nets", 2), Choice("lsq", 8))),
         ({"method": "lsq", "weight_bits": 5}, LayerChoice(Choice("lsq", 5), Choice("lsq", 2))),
         ({"weight_bits": "float", "activation_bits": "float"}, LayerChoice(None, None)),
     ],

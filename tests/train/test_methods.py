@@ -67,6 +67,6 @@ def test_a_short_training_learns_and_runs(name, float_nets):
     net = copy.deepcopy(float_nets[sign])
     small = compress(net, recipe, digits())
     assert small.result["engine"]["bit_equal_to_reference"]["equal"]
-    assert small.result["engine"]["top1"] >= 90, small.result["engine"]["top1"]
+    assert small.result["engine"]["top1"] >= (90 if bits > 1 else 80), small.result["engine"]["top1"]
     methods = {m.parts.rule for m in small.job.module.modules() if isinstance(m, Quantizer)}
     assert parts.rule in methods

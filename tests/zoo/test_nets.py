@@ -17,6 +17,7 @@ PARAMETERS = {
     "vgg_small": 4_660_106,
     "densenet40": 176_122,
     "lenet_300_100": 266_610,  # LeCun et al., 1998, and every paper on pruning since: 267 k
+    "hardtanh_mlp_1024": (784 + 2 * 1024 + 10) * 1024 + 2 * (3 * 1024 + 10),
     "linear_4096": 4096 * 4097,
     "linear_9216": 9217 * 4096,
     # Touvron et al., table 1: 5.7 M, with a class token and its position (192 each) in place of 196 positions alone.
@@ -24,7 +25,7 @@ PARAMETERS = {
     "block_diagonal_8": 4096 * (512 + 1),
     "block_diagonal_16": 4096 * (256 + 1),
 }
-SMALL = ("resnet20", "densenet40", "inception", "vit_cifar", "lenet_300_100", "lstm")
+SMALL = ("resnet20", "densenet40", "inception", "vit_cifar", "lenet_300_100", "lstm", "hardtanh_mlp_1024")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -35,13 +35,13 @@ def _dataset(name: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Data
         )
         for part in ("train", "t10k")
     )
-    return Dataset(name, train, test, mean, std, scale=1 / 255)
+    return Dataset(name, train, test, mean, std, scale=1 / 255, crop_padding=2)  # most digits have a margin of 4
 
 
 def decode(path: Path) -> np.ndarray:
     """One idx file of bytes: 0, 0, type, number of axes, the axes as big-endian uint32, the elements.
 
-    Returns: uint8, read-only. Raises: DataError if the file is not there or not what it should be.
+    Returns: uint8. Raises: DataError if the file is not there or not what it should be.
     """
     try:
         raw = gzip.decompress(path.read_bytes())
@@ -49,7 +49,7 @@ def decode(path: Path) -> np.ndarray:
         shape = struct.unpack(f">{axes}I", raw[4 : 4 + 4 * axes])
     except (OSError, EOFError, struct.error, gzip.zlib.error) as error:  # type: ignore[attr-defined]
         raise DataError(f"{path}: expected a gzipped idx file ({error}); copy it again") from error
-    elements = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
+    elements = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).copy()  # writable, as torch wants it
     if zeros or kind != UINT8 or len(elements) != math.prod(shape):
         raise DataError(f"{path}: expected an idx file of {math.prod(shape)} bytes, got {len(elements)}")
     return elements.reshape(shape)

@@ -24,6 +24,7 @@ from .moment_clip import MomentClip
 from .optimal_clusters import OptimalClusters
 from .rule import Rule
 from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
+from .unit_step import UnitStep
 
 GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "uniform": Uniform,
@@ -38,6 +39,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_offset": LearnedOffset,
     "learned_clip": LearnedClip,
     "moment_clip": MomentClip,
+    "unit_step": UnitStep,
     "alternating_basis": AlternatingBasis,
     "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),

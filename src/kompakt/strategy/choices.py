@@ -28,7 +28,7 @@ def layer_choices(
         for name in matching(override.layers, layers):
             choices[name] = LayerChoice(
                 _overridden(choices[name].weight, override.method, override.weight_bits, stage),
-                _overridden(choices[name].activation, override.method, override.activation_bits, stage),
+                _overridden(choices[name].activation, override.method_of_activations, override.activation_bits, stage),
             )
     return choices
 

@@ -56,18 +56,28 @@ class Data(Strict):
 
 
 class Override(Strict):
-    """Other settings for layers whose names match the pattern `layers`."""
+    """Other settings for layers whose names match the pattern `layers`.
+
+    `activation_method`: of activations, where it is not `method`.
+    """
 
     layers: str
     method: str | None = None
+    activation_method: str | None = None
     weight_bits: Bits | None = None
     activation_bits: Bits | None = None
 
     @model_validator(mode="after")
     def _is_possible(self) -> Override:
-        if self.method is not None:
-            _check_bits(self.method, weight_bits=self.weight_bits, activation_bits=self.activation_bits)
+        for name, key in ((self.method, "weight_bits"), (self.method_of_activations, "activation_bits")):
+            if name is not None:
+                _check_bits(name, **{key: getattr(self, key)})
         return self
+
+    @property
+    def method_of_activations(self) -> str | None:
+        """`activation_method`, or the override's method."""
+        return self.activation_method or self.method
 
 
 class QuantizeStage(Strict):
@@ -181,6 +191,9 @@ class Recipe(Strict):
         for stage in content["stage"]:
             for key in ADDED_LATER & {k for k, v in stage.items() if v == QuantizeStage.model_fields[k].default}:
                 del stage[key]
+            for other in stage["override"]:
+                if other["activation_method"] is None:
+                    del other["activation_method"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder(self) -> Path:

@@ -12,6 +12,7 @@ from torch import nn
 from .block_diagonal import BlockDiagonal
 from .densenet import DenseNetCifar
 from .fully_connected import FullyConnected
+from .hardtanh_mlp import HardtanhMlp
 from .inception import InceptionCifar
 from .mobilenet_v2 import MobileNetV2
 from .recurrent import LstmClassifier
@@ -52,6 +53,7 @@ NETS: dict[str, Net] = {
     "vit_tiny": Net(VisionTransformer, IMAGENET),
     "vit_cifar": Net(lambda: VisionTransformer(32, 4, 96, 4, 3, 10), CIFAR),
     "lenet_300_100": Net(lambda: FullyConnected(784, 300, 100, 10), (784,), None),
+    "hardtanh_mlp_1024": Net(lambda: HardtanhMlp(784, 1024, 1024, 1024, 10), (1, 28, 28), None),
     "linear_4096": Net(lambda: FullyConnected(4096, 4096), (4096,), None),
     "linear_9216": Net(lambda: FullyConnected(9216, 4096), (9216,), None),
     "block_diagonal_8": Net(lambda: BlockDiagonal(4096, 4096, 8), (4096,), None),
