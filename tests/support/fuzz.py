@@ -28,8 +28,8 @@ FLOATS = [
 ]
 TEXTS = [
     *"""input out q c1 codes affine planes table float pm 01 tensor channel quantize encode recode threshold dequantize
-    requantize conv2d linear add clamp max_pool sum_pool concat shift_pad flatten reshape gather unary add_constant layer_norm
-    attention embedding lstm gru gelu tanh softmax""".split(),
+    requantize conv2d linear add clamp max_pool sum_pool concat shift_pad flatten reshape gather unary add_constant
+    layer_norm attention embedding lstm gru gelu tanh softmax""".split(),
     *("", "a b", "\n", "\u00e9", "n" * 101),
 ]
 KEYS = """bits kind signed digits grain shape basis levels stride padding dilation groups kernel encoding weight codes

@@ -16,6 +16,6 @@ def ste_round(x: Tensor) -> Tensor:
     return with_gradient_of(torch.round(x), x)
 
 
-def scale_gradient(x: Tensor, factor: float) -> Tensor:
+def scale_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
     """Forward: `x`. Backward: `factor`."""
     return with_gradient_of(x, x * factor)

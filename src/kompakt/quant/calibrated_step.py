@@ -1,4 +1,4 @@
-"""Rules without training: one step per grain, found from data by a criterion and then fixed."""
+"""Rules without training: one step per grain, found from data by a criterion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Criterion = Callable[[Tensor, int, int], Tensor]
 
 
 class CalibratedStep(Rule):
-    """One step per grain, which training does not change.
+    """One step per grain, the best by its criterion: of the calibration data, or of the weight as training moves it.
 
     Args:
         grid: where the levels lie.
@@ -44,6 +44,11 @@ class CalibratedStep(Rule):
         """The best step of every grain for x."""
         rows = rows_of(thinned(x, FIT_VALUES) if self.sample_axis else x, len(self.step))
         self.step.copy_(self.criterion(rows, *self.grid.limits))
+
+    @torch.no_grad()
+    def follow(self, weight: Tensor) -> None:
+        """The best steps for the weight as it is now."""
+        self.step.copy_(self.criterion(rows_of(weight, len(self.step)), *self.grid.limits))
 
     def parameters_of_grid(self) -> Parameters:
         return {"step": self.step}

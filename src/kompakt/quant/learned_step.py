@@ -11,6 +11,7 @@ from .._core.errors import QuantizerError
 from ..ops.grains import rows_of
 from ..ops.sampling import thinned
 from ..ops.steps import searched_step
+from ..ops.surrogate import scale_gradient
 from .grids import Grid, Parameters, Uniform
 from .rule import Rule
 
@@ -23,14 +24,16 @@ class LearnedStep(Rule):
 
     Start: least squared error on the first data (the published start, 2·mean|x|/sqrt(Q_P), is far too small on sparse
     tensors after ReLU). Gradient scale: 1 / sqrt(N · Q_P), N = values per grain and sample. Steps stay above a floor
-    after every optimizer step.
+    after every optimizer step. Of several steps, small ones get a gradient that is smaller by (step / their root mean
+    square)²: in front of a batch-norm a nearly dead channel has large gradients, which throw its step out of range.
 
     Args:
         grid: where the levels lie.
         grains: 1, or the size of axis 0 of the values.
         sample_axis: whether axis 0 of the values counts samples, which N leaves out.
     Raises: QuantizerError for a grid that has no step.
-    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.2. Differs: the start.
+    Source: Esser et al., "Learned Step Size Quantization", ICLR 2020, section 2.2. Differs: the start, several
+    steps.
     """
 
     def __init__(self, grid: Grid, grains: int, sample_axis: bool) -> None:
@@ -59,7 +62,7 @@ class LearnedStep(Rule):
         return rows_of(thinned(x, FIT_VALUES) if len(self.step) == 1 else x, len(self.step))
 
     def parameters_of_grid(self) -> Parameters:
-        return {"step": self.step}
+        return {"step": self.step if len(self.step) == 1 else scale_gradient(self.step, _relative(self.step.detach()))}
 
     def final_parameters(self) -> Parameters:
         """The step as it is."""
@@ -73,3 +76,8 @@ class LearnedStep(Rule):
     def after_step(self) -> None:
         """Keep the step above a floor: a step that crosses zero never comes back."""
         self.step.clamp_(min=SMALLEST_STEP)
+
+
+def _relative(step: Tensor) -> Tensor:
+    """(s / rms)², at most 1, (G,): with it a small step learns as fast, relative to its size, as the others."""
+    return (step.square() / step.square().mean()).clamp_max(1)
