@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kompakt._core.errors import QuantizerError
 from kompakt.graph import Graph, equalize, fold_batch_norm, trace
-from kompakt.quant import Quantizer, method
+from kompakt.quant import Quantizer, adaround, method
 from kompakt.quant.attach import Choice, LayerChoice, attach, calibrate
-from kompakt.quant.correct import channel_means, correct
+from kompakt.quant.correct import Corrections, channel_means, correct, fitting_scale
 from kompakt.quant.gptq import rounded_to_outputs
+from kompakt.quant.rows import output_rows
 
 BATCH = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
@@ -56,7 +58,7 @@ def distance(graph: Graph, original: Graph, batch: Tensor = BATCH) -> float:
 
 def test_rounding_for_the_outputs_brings_them_nearer(original):
     plain, rounded = quantized(original), quantized(original)
-    correct(rounded, original, BATCH, "gptq", bias=False)
+    correct(rounded, original, BATCH, Corrections("gptq"))
     fresh = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(2))
     assert distance(rounded, original) < 0.5 * distance(plain, original)
     assert distance(rounded, original, fresh) < 0.7 * distance(plain, original, fresh)
@@ -65,7 +67,7 @@ def test_rounding_for_the_outputs_brings_them_nearer(original):
 def test_rounded_weights_are_levels_of_the_same_quantizer(original):
     graph = quantized(original)
     before = {k: v.clone() for k, v in graph.module.state_dict().items() if "step" in k}
-    correct(graph, original, BATCH, "gptq", bias=False)
+    correct(graph, original, BATCH, Corrections("gptq"))
     for node in graph.layers():
         layer = graph.submodule(node)
         assert torch.equal(layer.weight, layer.parametrizations.weight.original)
@@ -108,7 +110,7 @@ def test_tokens_are_so_many_features():
 @pytest.mark.parametrize("rounding", ["nearest", "gptq"])
 def test_every_channel_has_the_mean_of_the_float_network(original, rounding):
     graph = quantized(original, 2)
-    correct(graph, original, BATCH, rounding, bias=True)
+    correct(graph, original, BATCH, Corrections(rounding, bias=True))
     with torch.no_grad():
         found, expected = channel_means(graph.module(BATCH)), channel_means(original.module(BATCH))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
@@ -116,7 +118,7 @@ def test_every_channel_has_the_mean_of_the_float_network(original, rounding):
 
 def test_progress_names_every_layer(original):
     seen = []
-    correct(quantized(original), original, BATCH, "nearest", True, lambda *record: seen.append(record))
+    correct(quantized(original), original, BATCH, Corrections(bias=True), lambda *record: seen.append(record))
     assert seen == [("stem", 0, 4), ("depth", 1, 4), ("group", 2, 4), ("head", 3, 4)]
 
 
@@ -157,3 +159,56 @@ def test_layers_whose_result_is_used_twice_are_no_pair():
     before = graph.module.state_dict()
     after = equalize(graph).module.state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_learned_rounding_beats_the_nearest(original, monkeypatch):
+    """With the bias corrected as in use; the quantized layer's inputs are those of the quantized layers before it."""
+    monkeypatch.setattr(adaround, "STEPS", 400)
+    found = {}
+    for rounding in ("nearest", "adaround"):
+        graph = quantized(original, 3)
+        correct(graph, original, BATCH, Corrections(rounding, bias=True))
+        found[rounding] = distance(graph, original)
+    assert found["adaround"] < 0.8 * found["nearest"]
+
+
+def test_scales_fit_the_outputs_and_keep_the_codes(original):
+    graph, plain = quantized(original, 2), quantized(original, 2)
+    layer, before = (g.module.get_submodule("stem") for g in (graph, plain))
+    codes = before.parametrizations.weight[0].quantizer.encode(before.parametrizations.weight.original)[0]
+    correct(graph, original, BATCH, Corrections(scale=True))
+    slot = layer.parametrizations.weight
+    assert (slot[0].quantizer.encode(slot.original)[0] == codes).mean() > 0.99
+    with torch.no_grad():
+        factor = fitting_scale(
+            output_rows(layer(BATCH), 9999), output_rows(original.module.get_submodule("stem")(BATCH), 9999)
+        )
+    torch.testing.assert_close(factor, torch.ones_like(factor), rtol=1e-4, atol=0)
+    assert distance(graph, original) < 0.9 * distance(plain, original)
+
+
+def test_the_fitting_scale_is_the_least_squares_slope():
+    generator = torch.Generator().manual_seed(0)
+    y, noise = torch.randn(50, 3, generator=generator), 0.1 * torch.randn(50, 3, generator=generator)
+    expected = y * torch.tensor([0.5, 2.0, 1.0]) + 7 + noise
+    y[:, 2] = 4.0  # a dead channel
+    found = fitting_scale(y, expected)
+    for c in range(2):
+        design = torch.stack([y[:, c], torch.ones(50)], 1)
+        slope = torch.linalg.lstsq(design.double(), expected[:, c : c + 1].double()).solution[0, 0]
+        torch.testing.assert_close(found[c], slope, rtol=1e-6, atol=0)
+    assert found[2] == 1
+
+
+def test_one_scale_for_all_channels_cannot_be_corrected(original):
+    with pytest.raises(
+        QuantizerError, match=r"stem\.weight: scale_correction needs one scale per output channel.*'lsq'"
+    ):
+        correct(quantized(original, 3, "lsq"), original, BATCH, Corrections(scale=True))
+
+
+def test_learned_rounding_is_told_by_work(original):
+    seen = []
+    correct(quantized(original), original, BATCH, Corrections("gptq"), lambda *record: seen.append(record))
+    assert [done for _, done, _ in seen] == [0, 8 * 27**2, 8 * 27**2 + 8 * 9**2, 8 * 27**2 + 8 * 9**2 + 12 * 18**2]
+    assert {of for *_, of in seen} == {8 * 27**2 + 8 * 9**2 + 12 * 18**2 + 5 * 12**2}

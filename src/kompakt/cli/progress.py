@@ -26,7 +26,8 @@ def progress(quiet: bool) -> Progress:
 class Progress:
     """Context that takes the records of `on_progress` and shows them.
 
-    Records: {"event": "phase", "phase": name}, the training loop's of "step" and "epoch", {"event": "done"}.
+    Records: {"event": "phase", "phase": name}, those of "layer" (`kompakt.strategy.job.prepare`), the training
+    loop's of "step" and "epoch", {"event": "done"}.
     """
 
     def __init__(self, display: Any) -> None:
@@ -36,6 +37,8 @@ class Progress:
     def __call__(self, record: Record) -> None:
         if record["event"] == "phase":
             self._display.phase(str(record["phase"]))
+        elif record["event"] == "layer":
+            self._display.update(*corrected(record))
         elif record["event"] in ("step", "epoch"):
             self._accuracy = record.get("val_top1", self._accuracy)
             fraction, remaining_s = position(record)
@@ -59,6 +62,15 @@ def position(record: Record) -> tuple[float, float]:
         return seconds / max(seconds + remaining, 1e-9), remaining
     fraction = record["epoch"] / max(record["epochs"], 1)
     return fraction, seconds * (1 / max(fraction, 1e-9) - 1)
+
+
+def corrected(record: Record) -> tuple[float, float, str]:
+    """Fraction of the layers' work that is done, seconds that remain, and both in words."""
+    fraction = record["done"] / record["of"]
+    if fraction == 0:
+        return 0.0, 0.0, str(record["layer"])
+    remaining = record["seconds"] * (1 / fraction - 1)
+    return fraction, remaining, f"{record['layer']}, {100 * fraction:.0f} % of the work, {duration(remaining)} left"
 
 
 def training_text(record: Record, accuracy: float | None, remaining_s: float) -> str:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from .grains import per_grain
 
+MANY = 15  # thresholds; up to here comparing with each is as fast as bisection, and compiles
+
 
 class Levels(NamedTuple):
     """Sorted levels (G, L), midpoints between them (G, L - 1), and the code of each sorted level (G, L) int64."""
@@ -43,6 +45,8 @@ def sorted_levels(basis: Tensor, digits: str) -> Levels:
 
 def nearest_level(x: Tensor, levels: Levels) -> Tensor:
     """Value of the nearest level, type of the levels; a value on a threshold goes to the lower level (strict `>`)."""
+    if levels.thresholds.shape[1] > MANY:
+        return torch.gather(levels.values, 1, _bisected(x, levels)).reshape(x.shape)
     y = per_grain(levels.values[:, 0], x).expand_as(x)
     for i in range(levels.thresholds.shape[1]):
         y = torch.where(x > per_grain(levels.thresholds[:, i], x), per_grain(levels.values[:, i + 1], x), y)
@@ -51,8 +55,16 @@ def nearest_level(x: Tensor, levels: Levels) -> Tensor:
 
 def level_index(x: Tensor, levels: Levels) -> Tensor:
     """Index 0..L-1 of the nearest level, int64."""
+    if levels.thresholds.shape[1] > MANY:
+        return _bisected(x, levels).reshape(x.shape)
     above = [x > per_grain(levels.thresholds[:, i], x) for i in range(levels.thresholds.shape[1])]
     return torch.stack([a.long() for a in above]).sum(0)
+
+
+def _bisected(x: Tensor, levels: Levels) -> Tensor:
+    """Indices as `level_index` gives them, found by bisection, as rows (G, N)."""
+    rows = x.to(levels.thresholds.dtype).reshape(len(levels.thresholds), -1)
+    return torch.searchsorted(levels.thresholds.contiguous(), rows.contiguous())
 
 
 def level_statistics(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:

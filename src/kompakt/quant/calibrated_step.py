@@ -57,6 +57,9 @@ class CalibratedStep(Rule):
         """The steps as they are."""
         return {"step": self.step}
 
+    def rescale(self, factor: Tensor) -> None:
+        self.step.mul_(factor)
+
     def snap_error(self) -> float:
         """Nothing is snapped: the levels are whole multiples of the step."""
         return 0.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .quantizer import Quantizer
+from .rows import input_rows
 
 DAMPING = 0.01
 ROWS = 40_000  # positions that the correlations are taken from; a layer has at most some thousand inputs
@@ -28,7 +28,7 @@ def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tens
     """
     groups = getattr(layer, "groups", 1)
     columns = weight.detach().double().reshape(groups, weight.shape[0] // groups, -1)
-    factors = [_inverse_factor(inputs) for inputs in _inputs(layer, x, groups)]
+    factors = [_inverse_factor(inputs) for inputs in input_rows(layer, x, ROWS)]
     parameters = quantizer.rule.final_parameters()
     outputs = columns.shape[1]
     rounded = []
@@ -59,19 +59,3 @@ def _inverse_factor(inputs: Tensor) -> Tensor:
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(correlation))
     factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
     return factor
-
-
-def _inputs(layer: Any, x: Tensor, groups: int) -> list[Tensor]:
-    """Per group, the inputs of an output channel at every position that is used: (positions, K) each."""
-    if x.dim() < 4:  # features, or tokens (N, T, features)
-        rows = x.reshape(-1, x.shape[-1])
-        return list(rows[:: len(rows) // ROWS + 1].reshape(-1, groups, x.shape[-1] // groups).unbind(1))
-    window = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    per_image = x.shape[2] * x.shape[3] // (layer.stride[0] * layer.stride[1])
-    stride = max(1, len(x) * per_image // ROWS)
-    patches = []
-    for image in torch.split(x, 16):
-        flat = F.unfold(image, *window)  # (n, C * KH * KW, positions)
-        rows = flat.transpose(1, 2).reshape(-1, groups, flat.shape[1] // groups)
-        patches.append(rows[:: stride | 1])
-    return list(torch.cat(patches).unbind(1))

@@ -183,15 +183,19 @@ class Offset:
 
 @dataclass(frozen=True)
 class Basis:
-    """All sums of K learned numbers `p["basis"]`, shape (G, K), with digits -1/+1 (signed) or 0/1 (unsigned)."""
+    """All sums of K numbers `p["basis"]`, shape (G, K), with digits -1/+1 (signed) or 0/1 (unsigned).
+
+    `is_binary`: digits 0/1 for signed values, too; then numbers of both signs make the negative levels.
+    """
 
     bits: int
     signed: bool
+    is_binary: bool = False
 
     @property
     def digits(self) -> Literal["pm", "01"]:
         """`pm` or `01`."""
-        return "pm" if self.signed else "01"
+        return "pm" if self.signed and not self.is_binary else "01"
 
     def levels(self, p: Parameters) -> basis_ops.Levels:
         return basis_ops.sorted_levels(p["basis"], self.digits)

@@ -53,6 +53,9 @@ class OptimalClusters(Rule):
         integer = torch.round(self.centres / scale).clamp(-LARGEST, LARGEST)
         return {"levels": integer * scale, "integer": integer, "scale": scale}
 
+    def rescale(self, factor: Tensor) -> None:
+        self.centres.mul_(factor[:, None])
+
     @torch.no_grad()
     def snap_error(self) -> float:
         """Largest distance between a centre and its whole level, as a share of the range of levels."""

@@ -17,6 +17,7 @@ from ..ops import steps
 from .alternating_basis import AlternatingBasis
 from .calibrated_step import CalibratedStep
 from .grids import Basis, Codebook, Grid, MidRise, Offset, Uniform
+from .joint_steps import JointSteps
 from .learned_clip import LearnedClip
 from .learned_offset import LearnedOffset
 from .learned_step import LearnedStep
@@ -32,6 +33,7 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "mid_rise": MidRise,
     "offset": Offset,
     "basis": Basis,
+    "binary_basis": partial(Basis, is_binary=True),
     "codebook": Codebook,
 }
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
@@ -47,6 +49,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "entropy_step": partial(CalibratedStep, criterion=steps.entropy_step),
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
     "optimal_clusters": OptimalClusters,
+    "joint_steps": JointSteps,
 }
 SURROGATES: dict[str, Surrogate] = {
     "step_aware": step_aware,

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from .._core.errors import QuantizerError
 from .grids import Parameters
 
 
@@ -58,6 +59,10 @@ class Rule(nn.Module, ABC):
         Not for activations. A rule that looks at no weight: nothing.
         """
         return
+
+    def rescale(self, factor: Tensor) -> None:
+        """Multiply the levels of every grain by its factor > 0, (G,). Raises: QuantizerError if a rule cannot."""
+        raise QuantizerError(f"levels found by {type(self).__name__} are not rescaled without training")
 
     def finish(self) -> None:
         """From now on `parameters_of_grid` is `final_parameters`. Where it always is: nothing."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from ..data import Dataset, as_dataset
 from ..report import write as write_report
 from ..train import train
 from .evaluation import evaluate
-from .job import Compressed, Job, prepare
+from .job import Compressed, Job, Progress, prepare
 from .recipe import Recipe, load_recipe
 from .runfolder import save_run
 from .sources import ModelSource, example_input, load_data, load_model
 from .start import start_from
 
-Progress = Callable[[dict[str, Any]], None]
 SMOKE_BATCHES = 2
 FEW_SAMPLES = 64
 
@@ -93,7 +91,7 @@ def _run(
     if len(calibration) < FEW_SAMPLES:
         warnings.warn(f"{len(calibration)} samples set the ranges; {FEW_SAMPLES} or more are better", stacklevel=2)
     example = example_input(source, dataset, input_shape)
-    job = prepare(source.module, recipe, example, torch.from_numpy(calibration))
+    job = prepare(source.module, recipe, example, torch.from_numpy(calibration), on_progress)
     if recipe.model.start:
         start_from(job.module, recipe.model.start)
     seconds = _train(job, dataset, folder, resume, on_progress)

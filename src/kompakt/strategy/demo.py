@@ -17,8 +17,8 @@ from ..data import Dataset, digits
 from ..train import TrainSettings, train
 from ..train.loop import in_memory_format
 from ..zoo import DigitsNet
-from .compress import Progress, run_recipe
-from .job import Compressed
+from .compress import run_recipe
+from .job import Compressed, Progress
 from .recipe import Recipe, load_recipe
 
 FLOAT_TRAINING = TrainSettings(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,18 @@ from ..engine import load as load_engine
 from ..graph import Graph, equalize, fold_batch_norm, trace
 from ..quant import QuantizerTraining, method
 from ..quant.attach import attach, calibrate
-from ..quant.correct import correct
+from ..quant.correct import Corrections, OnLayer, correct
 from ..report import summary_table
 from ..report import write as write_report
 from .choices import inner_layers, layer_choices, residual_choice
 from .describe import describe
 from .environment import artifact_metadata
+from .hard_layers import hard_choices
 from .recipe import Recipe, load_recipe
 from .runfolder import save_run
 from .sensitivity import mixed_bits, sensitivity
+
+Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -79,10 +84,14 @@ class Job:
         return Compressed(self, program, data, result)
 
 
-def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration: Tensor | None = None) -> Job:
+def prepare(
+    model: nn.Module, recipe: Recipe | str, example: Tensor, calibration: Tensor | None = None,
+    on_progress: Progress = lambda record: None,
+) -> Job:  # fmt: skip
     """Trace `model` on `example` (N, ...), put quantizers on it and start them from `calibration` (default: `example`).
 
-    `recipe` is a Recipe, a path, or a built-in recipe's name.
+    `recipe` is a Recipe, a path, or a built-in recipe's name. `on_progress` is told of layers that are corrected:
+    {"event": "layer", "layer": name, "done": work, "of": all work, "seconds": since the first}.
 
     Raises: GraphError, QuantizerError, RecipeError with the layer's name.
     """
@@ -93,9 +102,21 @@ def prepare(model: nn.Module, recipe: Recipe | str, example: Tensor, calibration
     base = equalize(fold_batch_norm(original)) if stage.equalize else original
     graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
-    if stage.rounding != "nearest" or stage.bias_correction:
-        correct(graph, base, batch, stage.rounding, stage.bias_correction)
+    what = Corrections(stage.rounding, stage.scale_correction, stage.bias_correction)
+    if what.is_any:
+        correct(graph, base, batch, what, _timed(on_progress))
     return Job(recipe, graph, original)
+
+
+def _timed(on_progress: Progress) -> OnLayer:
+    """Progress of layers, with the seconds since the first."""
+    started = time.monotonic()
+
+    def on_layer(name: str, done: int, of: int) -> None:
+        seconds = time.monotonic() - started
+        on_progress({"event": "layer", "layer": name, "done": done, "of": of, "seconds": seconds})
+
+    return on_layer
 
 
 def quantized_graph(original: Graph, recipe: Recipe, batch: Tensor) -> Graph:
@@ -111,6 +132,8 @@ def quantized_graph(original: Graph, recipe: Recipe, batch: Tensor) -> Graph:
     choices = layer_choices(stage, layers, mixed)
     if not any(choice.weight or choice.activation for choice in choices.values()):
         raise RecipeError(f"recipe {recipe.name!r} changes no layer; layers: {', '.join(choices) or 'none'}")
+    if stage.hard_share:
+        choices |= hard_choices(original, stage, choices, batch)
     return attach(original, choices, residual_choice(stage))
 
 

@@ -89,8 +89,11 @@ class QuantizeStage(Strict):
     `weight_bits = "mixed"`: each layer gets the bits that lose least by its measured sensitivity, on average
     `mean_bits` per weight; both ends keep theirs.
 
+    `hard_share`: this share of the inner layers' weights, in the layers that gain most by it, gets `hard_method` at
+    `hard_bits`, and activations at `hard_activation_bits` if given; 0: none. Two 4-bit tensors count as 8 bits.
+
     Without training: `equalize` shares ranges between neighbouring layers before, `rounding` ("nearest" or "gptq") and
-    `bias_correction` fit the quantized layers to the float ones on the calibration images.
+    `scale_correction` and `bias_correction` fit the quantized layers to the float ones on the calibration images.
     """
 
     kind: Literal["quantize"]
@@ -102,8 +105,13 @@ class QuantizeStage(Strict):
     edge_method: str = "lsq"
     first_last: FloatOr8 = 8
     residual_bits: FloatOr8 = 8
+    hard_share: float = Field(default=0.0, ge=0, le=1)
+    hard_method: str = "mmse_dual"
+    hard_bits: StrictInt = 8
+    hard_activation_bits: StrictInt | None = None
     equalize: bool = False
     rounding: Rounding = "nearest"
+    scale_correction: bool = False
     bias_correction: bool = False
     override: list[Override] = []
 
@@ -117,6 +125,10 @@ class QuantizeStage(Strict):
         if self.weight_bits != "mixed":
             _check_bits(self.method, weight_bits=self.weight_bits)
         _check_bits(self.method_of_activations, activation_bits=self.activation_bits)
+        _check_bits(self.hard_method, hard_bits=self.hard_bits)
+        _check_bits(self.method_of_activations, hard_activation_bits=self.hard_activation_bits)
+        if self.hard_share and not isinstance(self.weight_bits, int):
+            raise RecipeError(f"hard_share is for layers of one bit-width, got weight_bits = {self.weight_bits!r}")
         _check_bits(self.edge_method, first_last=self.first_last, residual_bits=self.residual_bits)
         if self.activation_bits != "float" and method(self.method_of_activations).roles == {WEIGHTS}:
             raise RecipeError(f"method {self.method_of_activations!r} is for weights; name an activation_method")
@@ -126,7 +138,8 @@ class QuantizeStage(Strict):
 
 
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
-ADDED_LATER = {"activation_method", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction"}
+ADDED_LATER = {"activation_method", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
+                "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits"}  # fmt: skip
 
 
 class Train(Strict):
