@@ -15,6 +15,7 @@ from .compress import compress
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .importing import import_integers
 from .inspect import inspect
 from .lists import methods, recipes
 from .plan import plan
@@ -65,6 +66,7 @@ for _command in (
     compress,
     plan,
     inspect,
+    import_integers,
     evaluate,
     verify,
     run,

@@ -1,3 +1,5 @@
 """Floor 5: from a quantized graph to the integer program that the engine executes."""
 
 from .lower import lower as lower
+from .stored_integers import import_integers as import_integers
+from .stored_integers import import_network as import_network
