@@ -2,6 +2,7 @@
 
 set(KOMPAKT_FORMAT_SOURCES
   csrc/format/attributes.cc
+  csrc/format/checks.cc
   csrc/format/container.cc
   csrc/format/encodings.cc
   csrc/format/json.cc
@@ -10,6 +11,7 @@ set(KOMPAKT_FORMAT_SOURCES
   csrc/format/reader.cc
   csrc/format/requantize.cc
   csrc/format/sections.cc
+  csrc/format/sequences.cc
   csrc/format/sha256.cc
   csrc/format/thresholds.cc
 )

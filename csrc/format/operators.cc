@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "format/checks.h"
 #include "format/encodings.h"
 #include "format/limits.h"
 #include "format/message.h"
+#include "format/sequences.h"
 #include "format/requantize.h"
 #include "format/thresholds.h"
 
@@ -63,16 +65,6 @@ static_assert(is_in_order_of_op(), "kOps is indexed by Op");
 
 unsigned takes_bit(Kind kind) { return kind == Kind::F32 ? kF32 : kind == Kind::Acc ? kAcc : kCode; }
 
-const char* kind_name(Kind kind) { return kind == Kind::F32 ? "f32" : kind == Kind::Acc ? "acc" : "code"; }
-
-using Types = std::vector<const ValueType*>;
-
-void need_map(const ValueType& input, const std::string& where) {
-  if (input.shape.size() != 3) {
-    fail("shape", where, ": expected an input (C, H, W), found ", shape_text(input.shape));
-  }
-}
-
 // Extent that a sliding window gives. All arguments but `extent` are at most 4096, `extent` is at most 2^24.
 size_t window_extent(size_t extent, size_t kernel, size_t stride, size_t padding, size_t dilation,
                      const std::string& where) {
@@ -92,25 +84,6 @@ std::vector<size_t> window_shape(const Node& node, size_t channels, const ValueT
         window_extent(input.shape[i + 1], node.kernel[i], node.stride[i], node.padding[i], node.dilation[i], where);
   }
   return shape;
-}
-
-// The largest magnitude of a sum of levels of `input`, times weights of `level_sum` together.
-uint64_t checked_bound(uint64_t level_sum, const ValueType& input, const std::string& where, const std::string& what) {
-  const uint64_t bound = level_sum * max_level(input.encoding);
-  if (bound >= kAccumulatorLimit) {
-    fail("overflow_risk", where, ": expected sums below 2^31, found that ", what, " can reach ", bound,
-         "; use fewer bits or smaller levels");
-  }
-  return bound;
-}
-
-// Type of the sums of conv2d and linear; proves that integer sums stay in int32.
-ValueType sums_of(const Weight& weight, const ValueType& input, std::vector<size_t> shape, const std::string& where) {
-  if (input.kind == Kind::F32) return {Kind::F32, std::move(shape), {}};
-  if (weight.is_float) fail("node", where, ": expected an f32 input with a float weight, found code");
-  const ChannelSum largest = largest_level_sum(weight);
-  const uint64_t bound = checked_bound(largest.sum, input, where, text_of("channel ", largest.channel));
-  return {Kind::Acc, std::move(shape), {}, bound};
 }
 
 void read_conv2d(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
@@ -268,21 +241,6 @@ void read_gather(Node& node, Attributes& attributes, const ValueType& input) {
     node.type.shape[0] = node.index.size();
 }
 
-float read_scale(Attributes& attributes, std::string_view key) {
-  const float scale = attributes.float32(key);
-  if (scale < std::numeric_limits<float>::min()) {
-    fail("value", attributes.where(), ": ", key, ": expected a positive normal float32, found ", scale);
-  }
-  return scale;
-}
-
-void read_quantize(Node& node, Attributes& attributes) {
-  node.inv_step = read_scale(attributes, "inv_step");
-  if (node.type.encoding.kind != Encoding::Kind::Affine) {
-    fail("encoding", attributes.where(), ": expected an affine encoding, found another; use encode for it");
-  }
-}
-
 void read_unary(Node& node, Attributes& attributes, const ValueType& input) {
   constexpr std::array<std::pair<const char*, Unary>, 5> kFunctions = {{
       {"gelu", Unary::Gelu},
@@ -298,61 +256,6 @@ void read_unary(Node& node, Attributes& attributes, const ValueType& input) {
   }
   node.function = found->second;
   node.type = input;
-}
-
-void read_embedding(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
-  const std::string& where = attributes.where();
-  if (node.inputs[0] != 0 || input.shape.size() != 1) {
-    fail("node", where, ": expected the program's input, token ids (T), found another value");
-  }
-  node.weight = read_weight(attributes.object("weight"), 2, sections);
-  if (!node.weight.is_float && node.weight.encoding.grains != 1) {
-    fail("encoding", where, ": expected a table of one grain, found ", node.weight.encoding.grains);
-  }
-  node.codes.resize(node.weight.codes.size());
-  for (size_t i = 0; i < node.codes.size(); ++i) node.codes[i] = node.weight.codes[i];
-  const std::vector<size_t> shape{node.weight.shape[1], input.shape[0], 1};
-  node.type = {node.weight.is_float ? Kind::F32 : Kind::Code, shape, node.weight.encoding};
-}
-
-void read_recurrent(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
-  const std::string& where = attributes.where();
-  const size_t gates = node.op == Op::Lstm ? 4 : 3;
-  node.type = {Kind::F32, {}, {}};
-  if (attributes.find("encoding")) {
-    node.type = {Kind::Code, {}, read_activation_encoding(attributes.object("encoding"))};
-    read_quantize(node, attributes);
-  } else if (attributes.find("inv_step")) {
-    fail("node", where, ": expected encoding and inv_step, or none of them, found inv_step alone");
-  }
-  node.weight = read_weight(attributes.object("weight"), 2, sections);
-  node.multipliers = sections.take_floats(input.shape[0], where);
-  node.offsets = sections.take_floats(input.shape[0], where);
-  need_map(input, where);
-  const size_t width = node.weight.shape[1];
-  if (node.weight.shape[0] != checked_mul(gates, width, "gates") || input.shape[0] != node.weight.shape[0]) {
-    fail("shape", where, ": expected (", gates, " H, ..) and a weight (", gates, " H, H), found ",
-         shape_text(input.shape), " and ", shape_text(node.weight.shape));
-  }
-  node.type.shape = {width, input.shape[1], input.shape[2]};
-  sums_of(node.weight, node.type, node.type.shape, where);
-}
-
-void read_attention(Node& node, Attributes& attributes, const Types& inputs) {
-  const std::string& where = attributes.where();
-  const ValueType& first = *inputs[0];
-  node.heads = static_cast<size_t>(attributes.integer("heads", 1, kMaxDimension, "shape"));
-  node.scale = read_scale(attributes, "scale");
-  need_map(first, where);
-  for (const ValueType* input : inputs) {
-    if (input->shape == first.shape) continue;
-    fail("shape", where, ": expected queries, keys and values of one shape, found ", shape_text(first.shape), " and ",
-         shape_text(input->shape));
-  }
-  if (first.shape[0] % node.heads != 0) {
-    fail("shape", where, ": heads: expected a divisor of ", first.shape[0], ", found ", node.heads);
-  }
-  node.type = first;
 }
 
 }  // namespace

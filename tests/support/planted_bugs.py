@@ -45,13 +45,13 @@ BUGS = [
     ),
     Bug(
         "sums are bounded in 32 bits (integer wrap)",
-        "format/operators.cc",
+        "format/checks.cc",
         "const uint64_t bound = level_sum * max_level(input.encoding);",
         "const uint32_t bound = static_cast<uint32_t>(level_sum * max_level(input.encoding));",
     ),
     Bug(
         "sums may reach 2^31",
-        "format/operators.cc",
+        "format/checks.cc",
         "if (bound >= kAccumulatorLimit) {",
         "if (bound > kAccumulatorLimit) {",
     ),
