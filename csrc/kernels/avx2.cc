@@ -15,6 +15,7 @@ namespace {
 #include "kernels/winograd/body.h"
 
 #include "kernels/gemv/avx2.h"
+#include "kernels/gemv/body.h"
 #include "kernels/planes/avx2.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/avx2.h"
@@ -40,7 +41,7 @@ const KernelSet& avx2_kernels() noexcept {
       winograd,
       winograd_weights,
       gemv,
-      4,
+      kGemvBits,
       planes,
       plane_sums,
       real,

@@ -19,6 +19,7 @@ namespace {
 #include "kernels/winograd/body.h"
 
 #include "kernels/gemv/avx512.h"
+#include "kernels/gemv/body.h"
 #include "kernels/planes/avx512.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/avx512.h"
@@ -44,7 +45,7 @@ const KernelSet& avx512_kernels() noexcept {
       winograd,
       winograd_weights,
       gemv,
-      7,
+      kGemvBits,
       planes,
       plane_sums,
       real,

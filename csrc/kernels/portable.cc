@@ -10,6 +10,7 @@ namespace {
 #include "kernels/winograd/body.h"
 
 #include "kernels/gemv/portable.h"
+#include "kernels/gemv/body.h"
 #include "kernels/planes/portable.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/body.h"
@@ -31,7 +32,7 @@ const KernelSet& portable_kernels() noexcept {
       winograd,
       winograd_weights,
       gemv,
-      7,
+      kGemvBits,
       planes,
       plane_sums,
       real_generic,

@@ -6,12 +6,11 @@ void sdot_tile(const DotU8& a, const StartSums& start, size_t block, size_t pixe
   const int8_t* w = a.weights + block * a.tap_count * kLanes * 4;
   const uint8_t* window[P];
   int32x4_t sum[P][4];
+  start_windows(a, pixel, window);
   KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    window[p] = a.in + a.pixels[pixel + p];
+  for (int p = 0; p < P; ++p)
     KOMPAKT_UNROLL
     for (int v = 0; v < 4; ++v) sum[p][v] = start.v[v];
-  }
   for (size_t k = 0; k < a.tap_count; ++k, w += kLanes * 4) {
     const int8x16_t weights[4] = {vld1q_s8(w), vld1q_s8(w + 16), vld1q_s8(w + 32), vld1q_s8(w + 48)};
     KOMPAKT_UNROLL

@@ -29,6 +29,22 @@ inline int32_t load_group(const void* at) {
   return group;
 }
 
+// Where the windows of P pixels begin.
+template <int P, typename Operand, typename Weight>
+inline void start_windows(const DotArgs<Operand, Weight>& a, size_t pixel, const Operand* (&window)[P]) {
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p) window[p] = a.in + a.pixels[pixel + p];
+}
+
+// Sums of half lanes, none yet.
+template <int P>
+inline void start_halves(int32x4_t (&half)[P][8]) {
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; ++p)
+    KOMPAKT_UNROLL
+    for (int v = 0; v < 8; ++v) half[p][v] = vdupq_n_s32(0);
+}
+
 // Four operands minus 128, repeated.
 inline int8x16_t signed_group(const uint8_t* at) {
   return veorq_s8(vreinterpretq_s8_s32(vdupq_n_s32(load_group(at))), vdupq_n_s8(-128));
@@ -66,12 +82,8 @@ void dot_u8_tile(const DotU8& a, const StartSums& start, size_t block, size_t pi
   const int8_t* w = a.weights + block * a.tap_count * kLanes * 4;
   const uint8_t* window[P];
   int32x4_t half[P][8];
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    window[p] = a.in + a.pixels[pixel + p];
-    KOMPAKT_UNROLL
-    for (int v = 0; v < 8; ++v) half[p][v] = vdupq_n_s32(0);
-  }
+  start_windows(a, pixel, window);
+  start_halves(half);
   size_t k = 0;
   for (; k + 2 <= a.tap_count; k += 2, w += 2 * kLanes * 4)
     KOMPAKT_UNROLL
@@ -98,12 +110,8 @@ void dot_s16_tile(const DotS16& a, size_t block, size_t pixel) {
   const int16_t* w = a.weights + block * a.tap_count * kLanes * 2;
   const int16_t* window[P];
   int32x4_t half[P][8];
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) {
-    window[p] = a.in + a.pixels[pixel + p];
-    KOMPAKT_UNROLL
-    for (int v = 0; v < 8; ++v) half[p][v] = vdupq_n_s32(0);
-  }
+  start_windows(a, pixel, window);
+  start_halves(half);
   for (size_t k = 0; k < a.tap_count; ++k, w += 2 * kLanes) {
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {

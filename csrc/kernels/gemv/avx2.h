@@ -6,6 +6,9 @@
 // fit, and 128 times the sum of levels is added at the end.
 #pragma once
 
+// Widest codes that are expanded, besides 8.
+constexpr int kGemvBits = 4;
+
 enum class Sums { narrow, wide, is_signed };
 
 // Places of codes in the low 4 bits of a byte: one table per row for each.
@@ -171,14 +174,4 @@ void gemv_bits(const GemvArgs& a) {
   if (a.flush >= 2 * Packing<B>::vectors) return gemv_rows<B, Sums::narrow>(a);
   if (a.flush > 0) return gemv_rows<B, Sums::wide>(a);
   gemv_rows<B, Sums::is_signed>(a);
-}
-
-void gemv(const GemvArgs& a) {
-  switch (a.bits) {
-    case 1: return gemv_bits<1>(a);
-    case 2: return gemv_bits<2>(a);
-    case 3: return gemv_bits<3>(a);
-    case 4: return gemv_bits<4>(a);
-    default: return gemv_bits<8>(a);
-  }
 }

@@ -4,6 +4,9 @@
 // that repeats along the other bits finds the code where it lies. One such table exists for each place in a byte.
 #pragma once
 
+// Widest codes that are expanded, besides 8.
+constexpr int kGemvBits = 7;
+
 // Look-up tables of one row: one for each place in the low 6 bits of a byte, two halves for 7 bits.
 template <int B>
 constexpr int table_count = B == 8 ? 0 : B == 7 || B == 3 ? 2 : B <= 2 ? 6 / B : 1;
@@ -154,7 +157,7 @@ void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t first, size_t 
 constexpr size_t kQuads = 8;
 
 template <int B>
-void gemv_rows(const GemvArgs& a) {
+void gemv_bits(const GemvArgs& a) {
   __m512i patterns[table_count<B> + 1];
   for (int i = 0; i < table_count<B>; ++i)
     patterns[i] = Packing<B>::is_string ? spread_pattern(B) : index_pattern(i * B, (1 << B) - 1);
@@ -164,18 +167,5 @@ void gemv_rows(const GemvArgs& a) {
     for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4>(a, patterns, q, end, image);
     for (; image + 2 <= a.images; image += 2) gemv_tile<B, 2>(a, patterns, q, end, image);
     for (; image < a.images; ++image) gemv_tile<B, 1>(a, patterns, q, end, image);
-  }
-}
-
-void gemv(const GemvArgs& a) {
-  switch (a.bits) {
-    case 1: return gemv_rows<1>(a);
-    case 2: return gemv_rows<2>(a);
-    case 3: return gemv_rows<3>(a);
-    case 4: return gemv_rows<4>(a);
-    case 5: return gemv_rows<5>(a);
-    case 6: return gemv_rows<6>(a);
-    case 7: return gemv_rows<7>(a);
-    default: return gemv_rows<8>(a);
   }
 }

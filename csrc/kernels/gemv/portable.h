@@ -1,6 +1,9 @@
 // Products with packed weights in plain loops: 64 codes of a row become levels, which serve all images.
 #pragma once
 
+// Widest codes that are expanded, besides 8.
+constexpr int kGemvBits = 7;
+
 // Code j of a vector of a chunk.
 template <int B>
 inline int code_at(const uint8_t* chunk, int vector, int j) {
@@ -61,19 +64,6 @@ void gemv_row(const GemvArgs& a, size_t row) {
 }
 
 template <int B>
-void gemv_rows(const GemvArgs& a) {
+void gemv_bits(const GemvArgs& a) {
   for (size_t row = 0; row < 4 * a.quads; ++row) gemv_row<B>(a, row);
-}
-
-void gemv(const GemvArgs& a) {
-  switch (a.bits) {
-    case 1: return gemv_rows<1>(a);
-    case 2: return gemv_rows<2>(a);
-    case 3: return gemv_rows<3>(a);
-    case 4: return gemv_rows<4>(a);
-    case 5: return gemv_rows<5>(a);
-    case 6: return gemv_rows<6>(a);
-    case 7: return gemv_rows<7>(a);
-    default: return gemv_rows<8>(a);
-  }
 }
