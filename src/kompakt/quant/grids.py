@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -181,8 +182,25 @@ class Offset:
         return (Table(self.bits, plain.table() + zero) if zero else plain), scale
 
 
+class _Listed(ABC):
+    """A grid whose nearest level is found among all of them."""
+
+    @abstractmethod
+    def levels(self, p: Parameters) -> basis_ops.Levels: ...
+
+    def value(self, x: Tensor, p: Parameters) -> Tensor:
+        return basis_ops.nearest_level(x, self.levels(p))
+
+    def code(self, x: Tensor, p: Parameters) -> Tensor:
+        levels = self.levels(p)
+        index = basis_ops.level_index(x, levels)
+        if levels.codes.shape[0] == 1:
+            return levels.codes[0][index]
+        return torch.gather(levels.codes, 1, index.flatten(1)).reshape(index.shape)
+
+
 @dataclass(frozen=True)
-class Basis:
+class Basis(_Listed):
     """All sums of K numbers `p["basis"]`, shape (G, K), with digits -1/+1 (signed) or 0/1 (unsigned).
 
     `is_binary`: digits 0/1 for signed values, too; then numbers of both signs make the negative levels.
@@ -200,16 +218,6 @@ class Basis:
     def levels(self, p: Parameters) -> basis_ops.Levels:
         return basis_ops.sorted_levels(p["basis"], self.digits)
 
-    def value(self, x: Tensor, p: Parameters) -> Tensor:
-        return basis_ops.nearest_level(x, self.levels(p))
-
-    def code(self, x: Tensor, p: Parameters) -> Tensor:
-        levels = self.levels(p)
-        index = basis_ops.level_index(x, levels)
-        if levels.codes.shape[0] == 1:
-            return levels.codes[0][index]
-        return torch.gather(levels.codes, 1, index.flatten(1)).reshape(index.shape)
-
     def starts_at_zero(self, p: Parameters) -> bool:
         return not self.signed and bool((p["basis"] >= 0).all())
 
@@ -219,7 +227,7 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class Codebook:
+class Codebook(_Listed):
     """Any sorted levels `p["levels"]`, shape (G, 2^bits)."""
 
     bits: int
@@ -229,12 +237,6 @@ class Codebook:
         values = p["levels"]
         codes = torch.arange(values.shape[1], device=values.device).expand(values.shape)
         return basis_ops.Levels(values, (values[:, :-1] + values[:, 1:]) / 2, codes)
-
-    def value(self, x: Tensor, p: Parameters) -> Tensor:
-        return basis_ops.nearest_level(x, self.levels(p))
-
-    def code(self, x: Tensor, p: Parameters) -> Tensor:
-        return basis_ops.level_index(x, self.levels(p))
 
     def starts_at_zero(self, p: Parameters) -> bool:
         return bool((p["levels"][:, 0] == 0).all())
