@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._core.errors import QuantizerError
 from .quantizer import Quantizer
 from .rows import input_rows
 
@@ -24,8 +25,14 @@ def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tens
         layer: Conv2d or Linear; gives stride, padding, dilation and groups.
         weight: float weights. quantizer: fitted; its levels are not changed.
         x: inputs as the layer meets them, quantized ones where they are.
+    Raises: QuantizerError for a method whose grains are rows or positions of the kernel.
     Source: Frantar et al., "GPTQ", ICLR 2023, for the layers of any network instead of language models.
     """
+    if quantizer.parts.grain not in ("tensor", "channel"):
+        raise QuantizerError(
+            f"rounding for the outputs goes weight by weight and knows no {quantizer.parts.grain} of a kernel; "
+            'use rounding = "nearest"'
+        )
     groups = getattr(layer, "groups", 1)
     columns = weight.detach().double().reshape(groups, weight.shape[0] // groups, -1)
     factors = [_inverse_factor(inputs) for inputs in input_rows(layer, x, ROWS)]

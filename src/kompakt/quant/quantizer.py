@@ -25,6 +25,7 @@ from .moment_clip import MomentClip
 from .optimal_clusters import OptimalClusters
 from .rule import Rule
 from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
+from .symmetric_scales import Signs, SymmetricScales, scaled
 from .unit_step import UnitStep
 
 GRIDS: dict[str, Callable[[int, bool], Grid]] = {
@@ -32,6 +33,9 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "symmetric": partial(Uniform, symmetric=True),
     "mid_rise": MidRise,
     "offset": Offset,
+    "signs": Signs,
+    "signs_of_rows": partial(Signs, axes=(0,), scales=3),
+    "signs_of_positions": partial(Signs, axes=(0, 1), scales=15),
     "basis": Basis,
     "binary_basis": partial(Basis, is_binary=True),
     "codebook": Codebook,
@@ -42,6 +46,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_clip": LearnedClip,
     "moment_clip": MomentClip,
     "unit_step": UnitStep,
+    "symmetric_scales": SymmetricScales,
     "alternating_basis": AlternatingBasis,
     "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
@@ -56,6 +61,7 @@ SURROGATES: dict[str, Surrogate] = {
     "offset_aware": offset_aware,
     "clip_only": clip_only,
     "saturated": saturated,
+    "scaled": scaled,
     "clipped": clipped,
     "straight_through": straight_through,
 }
@@ -70,7 +76,8 @@ class Parts:
 
     Attributes:
         bits: bit-widths that the method can do.
-        grain: of weights, "tensor" or "channel" (one parameter set per output channel); activations are per tensor.
+        grain: of weights, "tensor", "channel" (one parameter set per output channel), or "row" or "position" of the
+            kernel, where a grid names its own; activations are per tensor.
         roles: what the method quantizes: `WEIGHTS`, `UNSIGNED` (activations that are never negative), `SIGNED` ones.
         claims: words of `kompakt.testing.CLAIMS`, each tested on every bit-width.
     """

@@ -86,7 +86,9 @@ class QuantizerContract:
     def test_values_are_levels_and_no_more_than_codes(self, case: QuantizerCase) -> None:
         quantizer = case.fitted()
         encoding, scale = quantizer.encoding()
-        assert encoding.bits == case.bits, f"encoding has {encoding.bits} bits"
+        # Grains that a file does not have are written into its codes, which are wider then.
+        is_stored = case.parts.grain in ("tensor", "channel")
+        assert encoding.bits == case.bits or not is_stored, f"encoding has {encoding.bits} bits"
         assert scale.shape == (case.grains,), f"one scale per grain expected, got shape {scale.shape}"
         assert scale.dtype == np.float32 and (scale > 0).all(), "scales must be positive float32"  # noqa: PT018
         y = quantizer(case.values(2)).detach().reshape(case.grains, -1)
