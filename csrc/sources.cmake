@@ -73,6 +73,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/rows.cc
   csrc/runtime/stages.cc
   csrc/runtime/steps.cc
+  csrc/runtime/winograd4_layer.cc
   csrc/runtime/winograd_layer.cc
 )
 

@@ -8,11 +8,13 @@ namespace kompakt {
 namespace {
 
 #include "kernels/rows/codes_avx2.h"
+#include "kernels/vectors.h"
 
 #include "kernels/dot/avx2.h"
 #include "kernels/gemv/packing.h"
 #include "kernels/planes/count_native.h"
 #include "kernels/winograd/body.h"
+#include "kernels/winograd4/body.h"
 
 #include "kernels/gemv/avx2.h"
 #include "kernels/gemv/body.h"
@@ -24,6 +26,7 @@ namespace {
 #include "kernels/depthwise/avx2.h"
 #include "kernels/depthwise/sliding.h"
 #include "kernels/winograd/avx2.h"
+#include "kernels/winograd4/avx2.h"
 
 #include "kernels/rows/avx2.h"
 #include "kernels/requantize/avx2.h"
@@ -40,6 +43,8 @@ const KernelSet& avx2_kernels() noexcept {
       winograd_input,
       winograd,
       winograd_weights,
+      winograd4_input,
+      winograd4,
       gemv,
       kGemvBits,
       planes,

@@ -12,11 +12,13 @@ namespace kompakt {
 namespace {
 
 #include "kernels/rows/codes_avx512.h"
+#include "kernels/vectors.h"
 
 #include "kernels/dot/avx512.h"
 #include "kernels/gemv/packing.h"
 #include "kernels/planes/count_native.h"
 #include "kernels/winograd/body.h"
+#include "kernels/winograd4/body.h"
 
 #include "kernels/gemv/avx512.h"
 #include "kernels/gemv/body.h"
@@ -28,6 +30,7 @@ namespace {
 #include "kernels/depthwise/avx512.h"
 #include "kernels/depthwise/sliding.h"
 #include "kernels/winograd/avx512.h"
+#include "kernels/winograd4/avx512.h"
 
 #include "kernels/rows/avx512.h"
 #include "kernels/requantize/avx512.h"
@@ -44,6 +47,8 @@ const KernelSet& avx512_kernels() noexcept {
       winograd_input,
       winograd,
       winograd_weights,
+      winograd4_input,
+      winograd4,
       gemv,
       kGemvBits,
       planes,

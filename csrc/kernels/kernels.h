@@ -123,6 +123,30 @@ struct WinogradArgs {
   size_t flush;         // as in DotArgs, here of groups
 };
 
+// Operands of a row of tiles for Winograd4Args: 36 points per tile of 6x6 pixels, tiles four pixels apart.
+struct Winograd4Input {
+  const uint8_t* in;  // of six rows of pixels
+  size_t row;         // bytes from row to row
+  size_t channels;    // bytes from pixel to pixel
+  size_t tiles;
+  size_t depth;   // numbers per point: channels rounded up to a multiple of 16
+  int16_t* rows;  // working memory: (4 * tiles + 2, 6, depth)
+  int16_t* out;   // (tiles, 6 columns, 6 rows, depth)
+};
+
+// 16 outputs per tile, as winograd4/body.h defines them.
+struct Winograd4Args {
+  const int16_t* in;  // (tiles, 36 points, depth)
+  size_t tile_count;
+  size_t depth;
+  size_t steps;  // pairs of channels in use
+  size_t part;   // pairs whose share of an output is proven to fit INT32_MAX / 64
+  const int16_t* weights;  // (blocks, 36 points, steps, 16, 2)
+  size_t block_count;
+  const int32_t* bias;  // (blocks, 16), of the outputs
+  int32_t* const* out;  // (tiles, 4, 4): where 16 outputs per block go
+};
+
 // out[image][row] = bias[row] + sum over k of in[image][k] * level of code[row][k], modulo 2^32, with weights packed as
 // codes of `bits` bits that are expanded on the way to the multiplier: for matrices that are read once or a few times.
 //
@@ -277,6 +301,8 @@ struct KernelSet {
   // Weights of one block for WinogradArgs from its levels, which are fields of `bits` bits (2, 4, 8), as many steps to a
   // byte as fit, the first one lowest: (steps of 8 / bits, 9 taps, 16, 4), each level + 2^(bits - 1).
   void (*winograd_weights)(const uint8_t* packed, int bits, size_t steps, int8_t* weights);
+  void (*winograd4_input)(const Winograd4Input& args);
+  void (*winograd4)(const Winograd4Args& args);
   void (*gemv)(const GemvArgs& args);
   int gemv_bits;  // widest codes that `gemv` expands, besides 8
   void (*planes)(const PlanesArgs& args);

@@ -1,13 +1,17 @@
 // Kernels for any CPU: plain loops, compiled for the architecture's base level.
 #include "kernels/kernels.h"
+#include "kernels/unroll.h"
 
 namespace kompakt {
 namespace {
+
+#include "kernels/vectors.h"
 
 #include "kernels/dot/portable.h"
 #include "kernels/gemv/packing.h"
 #include "kernels/planes/count_portable.h"
 #include "kernels/winograd/body.h"
+#include "kernels/winograd4/body.h"
 
 #include "kernels/gemv/portable.h"
 #include "kernels/gemv/body.h"
@@ -19,6 +23,7 @@ namespace {
 #include "kernels/floats/body.h"
 #include "kernels/depthwise/portable.h"
 #include "kernels/winograd/portable.h"
+#include "kernels/winograd4/portable.h"
 
 }  // namespace
 
@@ -31,6 +36,8 @@ const KernelSet& portable_kernels() noexcept {
       winograd_input,
       winograd,
       winograd_weights,
+      winograd4_input,
+      winograd4,
       gemv,
       kGemvBits,
       planes,

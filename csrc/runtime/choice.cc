@@ -13,6 +13,7 @@ const char* word_of(Family family) {
     case Family::DotS16: return "dot_s16";
     case Family::Depthwise: return "depthwise_u8s8";
     case Family::Winograd: return "winograd_u8s8";
+    case Family::Winograd4: return "winograd_s16";
     case Family::Gemv: return "gemv";
     case Family::Planes: return "planes";
     case Family::Real: return "f32";
@@ -39,6 +40,7 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
       return fits_bytes(spec) ? "" : "levels exceed a byte";
     case Family::Winograd:
       return is_real ? "input is f32" : winograd_obstacle(spec, std::strcmp(kernels.isa, "avx2") == 0);
+    case Family::Winograd4: return is_real ? "input is f32" : winograd4_obstacle(spec);
     case Family::DotU8:
       if (is_real) return "input is f32";
       if (!fits_bytes(spec)) return "levels exceed a byte";
@@ -63,6 +65,7 @@ size_t step_count(Family family, const Window& window) {
     case Family::DotS16: return window.kernel_h * ((window.kernel_w * inputs + 1) / 2);
     case Family::Depthwise: return window.kernel_w * ((window.kernel_h + 3) / 4);
     case Family::Winograd: return 16 * ((window.group_inputs() + 3) / 4);
+    case Family::Winograd4: return 36 * ((window.group_inputs() + 1) / 2);
     case Family::Gemv: return (window.taps() * window.group_inputs() + 63) / 64;
     case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
     case Family::Real: return window.taps() * window.group_inputs();
@@ -71,10 +74,12 @@ size_t step_count(Family family, const Window& window) {
 }
 
 // Bytes of packed weights that one cycle brings from the last-level cache; from the second, where weights of layers up
-// to kNearBytes are taken to stay from call to call.
+// to kNearBytes are taken to stay from call to call; and from memory, where those above kFarBytes are taken to lie.
 constexpr double kStreamBytes = 18;
 constexpr double kNearStreamBytes = 32;
+constexpr double kFarStreamBytes = 3;
 constexpr size_t kNearBytes = size_t{512} << 10;
+constexpr size_t kFarBytes = size_t{8} << 20;
 
 size_t weight_bytes(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const size_t steps = block_count(row.family, spec.window) * step_count(row.family, spec.window);
@@ -84,7 +89,8 @@ size_t weight_bytes(const KernelRow& row, const LayerSpec& spec, const KernelSet
 }
 
 double stream_cycles(size_t bytes) {
-  return static_cast<double>(bytes) / (bytes <= kNearBytes ? kNearStreamBytes : kStreamBytes);
+  const double per_cycle = bytes <= kNearBytes ? kNearStreamBytes : bytes <= kFarBytes ? kStreamBytes : kFarStreamBytes;
+  return static_cast<double>(bytes) / per_cycle;
 }
 
 // Cycles to split an image into bit planes and to gather every window's bits.
@@ -104,20 +110,25 @@ bool belongs(const KernelRow& row, const KernelSet& kernels) {
   return true;
 }
 
-// Tiles of 2x2 outputs.
-size_t winograd_tiles(const Window& window) { return ((window.out.height + 1) / 2) * ((window.out.width + 1) / 2); }
+// Cycles to transform inputs, per channel of a tile; of Winograd's 2x2 and 4x4 outputs.
+constexpr double kTransformCycles = 1, kTransform4Cycles = 12;
+
+double winograd_cost(const KernelRow& row, const LayerSpec& spec) {
+  const Window& window = spec.window;
+  const bool is_large = row.family == Family::Winograd4;
+  const size_t unit = is_large ? 4 : 2;
+  const size_t tiles = ((window.out.height + unit - 1) / unit) * ((window.out.width + unit - 1) / unit);
+  const double products = static_cast<double>(step_count(row.family, window)) * row.step_cycles + row.pair_cycles;
+  const double transform = 16 + static_cast<double>(window.in.channels) * (is_large ? kTransform4Cycles : kTransformCycles);
+  return static_cast<double>(tiles) * (static_cast<double>(block_count(row.family, window)) * products + transform);
+}
 
 // Estimated cycles for one image, without the steps that follow in any case.
 double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const Window& window = spec.window;
   const double tiles = static_cast<double>(window.out.pixels() * block_count(row.family, window));
   const double stream = stream_cycles(weight_bytes(row, spec, kernels));
-  if (row.family == Family::Winograd) {
-    const double blocks = static_cast<double>(block_count(row.family, window));
-    const double products = static_cast<double>(step_count(row.family, window)) * row.step_cycles + row.pair_cycles;
-    const double transform = 16 + static_cast<double>(window.in.channels);
-    return static_cast<double>(winograd_tiles(window)) * (blocks * products + transform) + stream;
-  }
+  if (row.family == Family::Winograd || row.family == Family::Winograd4) return winograd_cost(row, spec) + stream;
   double work = static_cast<double>(step_count(row.family, window)) * row.step_cycles;
   if (row.family == Family::Planes) {
     const double planes = spec.input.encoding.bits;
@@ -134,6 +145,7 @@ std::unique_ptr<Layer> make(Family family, const LayerSpec& spec, const KernelSe
     case Family::DotS16: return make_dot_s16(spec, kernels);
     case Family::Depthwise: return make_depthwise(spec, kernels);
     case Family::Winograd: return make_winograd(spec, kernels);
+    case Family::Winograd4: return make_winograd4(spec, kernels);
     case Family::Gemv: return make_gemv(spec, kernels);
     case Family::Planes: return make_planes(spec, kernels);
     case Family::Real: return make_real(spec, kernels);
@@ -154,13 +166,15 @@ const std::vector<KernelRow>& kernel_table() {
       {"dot_s16_portable", "s16 x s16 -> s32", Family::DotS16, "portable", 43, 0},
       {"depthwise_u8s8_portable", "u8 x s8 -> s32", Family::Depthwise, "portable", 80, 0},
       {"winograd_u8s8_portable", "u8 x s8 -> s32", Family::Winograd, "portable", 80, 100},
+      {"winograd_s16_portable", "s16 x s16 -> s32", Family::Winograd4, "portable", 43, 600},
       {"gemv_u8_packed_portable", "u8 x packed s8 -> s32", Family::Gemv, "portable", 900, 0},
       {"planes_portable", "bits x bits -> s32", Family::Planes, "portable", 49, 30},
       {"f32_portable", "f32 x f32 -> f32", Family::Real, "portable", 6, 0},
       {"dot_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::DotU8, "avx2", 1.55, 0},
       {"dot_s16_maddwd_avx2", "s16 x s16 -> s32", Family::DotS16, "avx2", 1.45, 0},
       {"depthwise_u8s8_maddwd_avx2", "u8 x s8 -> s32", Family::Depthwise, "avx2", 10, 0},
-      {"winograd_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::Winograd, "avx2", 2.05, 140},
+      {"winograd_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::Winograd, "avx2", 1.5, 100},
+      {"winograd_s16_maddwd_avx2", "s16 x s16 -> s32", Family::Winograd4, "avx2", 1.15, 300},
       {"gemv_u8_packed_maddubs_avx2", "u8 x packed s8 -> s32", Family::Gemv, "avx2", 40, 110},
       {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 9.5, 18},
       {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.1, 0},
@@ -168,6 +182,7 @@ const std::vector<KernelRow>& kernel_table() {
       {"dot_s16_vnni_avx512", "s16 x s16 -> s32", Family::DotS16, "avx512", 1.1, 0},
       {"depthwise_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Depthwise, "avx512", 4, 0},
       {"winograd_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Winograd, "avx512", 1.1, 36},
+      {"winograd_s16_vnni_avx512", "s16 x s16 -> s32", Family::Winograd4, "avx512", 1.1, 120},
       {"gemv_u8_packed_vnni_avx512", "u8 x packed s8 -> s32", Family::Gemv, "avx512", 26, 60},
       {"planes_popcnt_avx512", "bits x bits -> s32", Family::Planes, "avx512", 3.1, 5},
       {"f32_avx512", "f32 x f32 -> f32", Family::Real, "avx512", 1.1, 0},

@@ -6,6 +6,11 @@
 
 namespace kompakt {
 
+bool is_plain_3x3(const Window& window) {
+  return window.kernel_h == 3 && window.kernel_w == 3 && window.stride_h == 1 && window.stride_w == 1 &&
+         window.dilation_h == 1 && window.dilation_w == 1 && window.groups == 1;
+}
+
 std::vector<Block> blocks_across(const Window& window) {
   std::vector<Block> blocks;
   for (size_t c = 0; c < window.out.channels; c += kLanes)

@@ -49,8 +49,9 @@ class Layer {
   virtual size_t scratch_bytes(size_t pixels) const = 0;
   // Pixels of a tile below which the kernel loses much of its speed.
   virtual size_t preferred_pixels() const { return 1; }
-  // Above 0: tiles are whole rows of one image, a multiple of this even number except at the image's end.
+  // Above 0: tiles are whole rows of one image, best this many, else a multiple of `row_unit` except at the image's end.
   virtual size_t tile_rows() const { return 0; }
+  virtual size_t row_unit() const { return 1; }
   // Computes sums of a tile: out[p * pitch + c - first channel], int32 (float for f32 layers). Writes whole blocks.
   // `operands` is the frame, or the input maps where frame_bytes is 0.
   virtual void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const = 0;
@@ -81,10 +82,14 @@ std::unique_ptr<Layer> make_gemv(const LayerSpec& spec, const KernelSet& kernels
 std::unique_ptr<Layer> make_planes(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_depthwise(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_winograd(const LayerSpec& spec, const KernelSet& kernels);
+std::unique_ptr<Layer> make_winograd4(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_real(const LayerSpec& spec, const KernelSet& kernels);
 
 // Empty when levels are small enough for exact transforms, else why not. `has_narrow_sums`: two products must fit int16.
 std::string winograd_obstacle(const LayerSpec& spec, bool has_narrow_sums);
+std::string winograd4_obstacle(const LayerSpec& spec);
+// Whether the window is 3x3, of stride 1, neither dilated nor grouped.
+bool is_plain_3x3(const Window& window);
 // Taps of vpmaddubsw sums that fit int16 for this layer's ranges; 0 where one sum of two products may not fit.
 size_t narrow_sums(const LayerSpec& spec);
 // Whether every output channel reads one input channel of its own.

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kTileElements = 2048;
 // The same, in the second-level cache: for kernels that need many pixels, and where tiles are whole rows.
 constexpr size_t kWideTileElements = 16384;
-constexpr size_t kRowTileElements = 8192;
+constexpr size_t kRowTileElements = 65536;
 constexpr size_t kMaxTileBlocks = 64;
 
 size_t padded_bytes(size_t bytes) {
@@ -32,7 +32,7 @@ size_t row_pitch(const std::vector<Block>& blocks, size_t count) {
 // Tiles of whole rows.
 void set_row_tiling(Stage& stage, size_t width) {
   stage.is_strip_image = true;
-  stage.unit_pixels = 2 * width;
+  stage.unit_pixels = stage.layer->row_unit() * width;
   stage.tile_pixels = stage.layer->tile_rows() * width;
   const size_t blocks = kRowTileElements / (stage.tile_pixels * kLanes);
   stage.tile_blocks = std::clamp<size_t>(blocks, 1, stage.blocks.size());

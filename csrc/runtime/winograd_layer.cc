@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "runtime/operands.h"
+#include "runtime/output_tiles.h"
 
 namespace kompakt {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 constexpr int32_t kOperandGain = 4;  // a point adds and subtracts four pixels
 constexpr int32_t kWeightGain = 9;   // 4 times a transformed weight adds and subtracts at most nine
 constexpr int64_t kOutputGain = 4;
+
+constexpr size_t kUnit = 2;
 
 // Tiles of 4x4 pixels that share one pass over a block's weights.
 constexpr size_t kTilesPerPass = 28;
@@ -37,29 +40,21 @@ Ranges transformed(const LayerSpec& spec) {
   return {offset, offset + std::max(difference, kOperandGain * high), kWeightGain * std::max(std::abs(w.low), w.high)};
 }
 
-size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
-
-// The window with even numbers of output rows and columns.
-Window whole_tiles(Window window) {
-  window.out.height = round_up(window.out.height, 2);
-  window.out.width = round_up(window.out.width, 2);
-  return window;
-}
-
 class WinogradLayer final : public Layer {
  public:
   WinogradLayer(const LayerSpec& spec, const KernelSet& kernels)
       : Layer(spec.window, blocks_across(spec.window)), input_(kernels.winograd_input), kernel_(kernels.winograd),
-        expand_(kernels.winograd_weights), framed_(whole_tiles(spec.window)), operands_(spec.input.encoding, kernels, 0) {
-    frame_elements(framed_);
+        expand_(kernels.winograd_weights), tiles_(spec.window, kUnit, kTilesPerPass),
+        operands_(spec.input.encoding, kernels, 0) {
+    frame_elements(tiles_.framed());
     const Ranges ranges = transformed(spec);
     offset_ = static_cast<uint8_t>(ranges.offset);
     flush_ = static_cast<size_t>(32767 / std::max(1, 2 * ranges.operand * ranges.weight));
-    row_ = framed_.frame_width() * window_.in.channels;
-    depth_ = round_up(window_.in.channels, 16);
+    row_ = tiles_.framed().frame_width() * window_.in.channels;
+    depth_ = round_up_to(window_.in.channels, 16);
     steps_ = (window_.in.channels + 3) / 4;
-    across_ = framed_.out.width / 2;
-    const bool is_read_once = tile_rows() >= framed_.out.height;
+    across_ = tiles_.across();
+    const bool is_read_once = tile_rows() >= tiles_.framed().out.height;
     is_expanded_ = !is_read_once || blocks_.size() * block_bytes() <= kManyWeightBytes;
     level_bits_ = field_bits(levels_of(spec.weight.encoding));
     if (is_expanded_)
@@ -70,32 +65,29 @@ class WinogradLayer final : public Layer {
     for (size_t block = 0; block < blocks_.size(); ++block) pack_block(spec, block);
   }
 
-  size_t frame_bytes(size_t images) const override { return images * row_ * framed_.frame_height() + kSlack; }
+  size_t frame_bytes(size_t images) const override { return images * row_ * tiles_.framed().frame_height() + kSlack; }
 
   void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
-    operands_.copy(framed_, map, images, frame);
+    operands_.copy(tiles_.framed(), map, images, frame);
   }
 
-  size_t tile_rows() const override {
-    const size_t rows = framed_.out.height / 2;
-    const size_t bands = (rows * across_ + kTilesPerPass - 1) / kTilesPerPass;
-    return 2 * ((rows + bands - 1) / bands);
-  }
+  size_t tile_rows() const override { return tiles_.rows_per_pass(); }
+  size_t row_unit() const override { return kUnit; }
 
   size_t scratch_bytes(size_t pixels) const override {
-    const size_t tiles = tiles_of(pixels);
+    const size_t tiles = tiles_.count(pixels);
     return tiles * (16 * depth_ + 4 * sizeof(int32_t*)) + rows_bytes() + blocks_.size() * kLanes * sizeof(int32_t) +
            (is_expanded_ ? 0 : block_bytes()) + 4 * kSlack;
   }
 
   void run(const Tile& tile, const uint8_t* frame, uint8_t* scratch, void* out, size_t pitch) const override {
-    const size_t tiles = tiles_of(tile.pixels);
+    const size_t tiles = tiles_.count(tile.pixels);
     uint8_t* points = scratch;
     uint8_t* rows = points + tiles * 16 * depth_;
-    auto** targets = reinterpret_cast<int32_t**>(rows + round_up(rows_bytes(), 64));
+    auto** targets = reinterpret_cast<int32_t**>(rows + round_up_to(rows_bytes(), 64));
     transform(tile, frame, rows, points);
     auto* nowhere = reinterpret_cast<int32_t*>(targets + 4 * tiles);
-    set_targets(tile, static_cast<int32_t*>(out), pitch, nowhere, targets);
+    tiles_.set_targets(tile.pixels, static_cast<int32_t*>(out), pitch, nowhere, targets);
     WinogradArgs args{};
     args.in = points;
     args.tile_count = tiles;
@@ -113,7 +105,6 @@ class WinogradLayer final : public Layer {
   size_t weight_bytes() const override { return weights_.size() + levels_.size(); }
 
  private:
-  size_t tiles_of(size_t pixels) const { return (pixels / window_.out.width + 1) / 2 * across_; }
   size_t rows_bytes() const { return (2 * across_ + 2) * 4 * depth_; }
   size_t block_bytes() const { return 16 * steps_ * 4 * kLanes; }
   size_t fields() const { return static_cast<size_t>(8 / level_bits_); }
@@ -142,7 +133,7 @@ class WinogradLayer final : public Layer {
     const size_t image = tile.first_pixel / window_.out.pixels();
     const size_t top = tile.first_pixel % window_.out.pixels() / window_.out.width;
     WinogradInput input{};
-    input.in = frame + (image * framed_.frame_height() + top) * row_;
+    input.in = frame + (image * tiles_.framed().frame_height() + top) * row_;
     input.row = row_;
     input.channels = window_.in.channels;
     input.tiles = across_;
@@ -150,22 +141,11 @@ class WinogradLayer final : public Layer {
     input.offset = offset_;
     input.rows = rows;
     input.out = points;
-    for (size_t done = 0; done < tiles_of(tile.pixels); done += across_) {
+    for (size_t done = 0; done < tiles_.count(tile.pixels); done += across_) {
       input_(input);
       input.in += 2 * row_;
       input.out += across_ * 16 * depth_;
     }
-  }
-
-  // Where the four outputs of every tile go; those outside the map go to `nowhere`.
-  void set_targets(const Tile& tile, int32_t* out, size_t pitch, int32_t* nowhere, int32_t** targets) const {
-    const size_t width = window_.out.width, height = tile.pixels / width;
-    for (size_t y = 0; y < height; y += 2)
-      for (size_t x = 0; x < width; x += 2)
-        for (size_t i = 0; i < 4; ++i) {
-          const size_t row = y + i / 2, column = x + i % 2;
-          *targets++ = row < height && column < width ? out + (row * width + column) * pitch : nowhere;
-        }
   }
 
   void pack_block(const LayerSpec& spec, size_t block) {
@@ -211,7 +191,7 @@ class WinogradLayer final : public Layer {
   void (*input_)(const WinogradInput&);
   void (*kernel_)(const WinogradArgs&);
   void (*expand_)(const uint8_t*, int, size_t, int8_t*);
-  Window framed_;  // with whole tiles
+  OutputTiles tiles_;
   Operands<uint8_t> operands_;
   uint8_t offset_ = 0;
   size_t flush_ = 1, row_ = 0, depth_ = 0, steps_ = 0, across_ = 0;
@@ -226,9 +206,7 @@ class WinogradLayer final : public Layer {
 
 std::string winograd_obstacle(const LayerSpec& spec, bool has_narrow_sums) {
   const Window& window = spec.window;
-  const bool is_3x3 = window.kernel_h == 3 && window.kernel_w == 3 && window.stride_h == 1 && window.stride_w == 1 &&
-                      window.dilation_h == 1 && window.dilation_w == 1 && window.groups == 1;
-  if (!is_3x3) return "not a 3x3 window of stride 1";
+  if (!is_plain_3x3(window)) return "not a 3x3 window of stride 1";
   if (window.out.width > kMaxWidth) return "rows of more than " + std::to_string(kMaxWidth) + " pixels";
   const Ranges ranges = transformed(spec);
   if (ranges.operand > 255 || ranges.weight > 127) return "transformed levels exceed a byte";

@@ -38,7 +38,7 @@ size_t count_wrong(const std::string& stem, std::set<std::string>& used) {
   const std::vector<float> x = read_floats(stem + ".x"), expected = read_floats(stem + ".y");
   size_t wrong = 0;
   for (const std::string& isa : kompakt::isa_levels())
-    for (const char* family : {"", "dot_u8s8", "dot_s16", "winograd_u8s8", "depthwise_u8s8", "gemv", "planes"})
+    for (const char* family : {"", "dot_u8s8", "dot_s16", "winograd_u8s8", "winograd_s16", "depthwise_u8s8", "gemv", "planes"})
       for (const size_t threads : {size_t{1}, size_t{3}}) {
         const kompakt::Engine engine(kompakt::read_program(file.data(), file.size()), {threads, isa, family});
         for (const kompakt::KernelReport& report : engine.kernels()) used.insert(report.kernel);

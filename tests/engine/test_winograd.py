@@ -1,4 +1,4 @@
-"""Winograd's F(2x2, 3x3) on integers, on every level that has it, next to the NumPy reference."""
+"""Winograd's F(2x2, 3x3) and F(4x4, 3x3) on integers, on every level that has it, next to the NumPy reference."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ from support.programs import random_input, resnet_like_program
 TWO_BIT = Affine(2, signed=True)
 
 
-def _assert_exact(program: Program, x: np.ndarray, threads: tuple[int, ...] = (1,), is_used: bool = True) -> None:
+FAMILIES = ("winograd_u8s8", "winograd_s16")
+
+
+def _assert_exact(
+    program: Program,
+    x: np.ndarray,
+    threads: tuple[int, ...] = (1,),
+    is_used: bool = True,
+    families: tuple[str, ...] = FAMILIES,
+) -> None:
     expected = run_reference(program, x)
     for isa in _native.isa_levels():
-        for count in threads:
-            engine = _native.Engine(to_bytes(program), count, isa, "winograd_u8s8")
-            used = any(row["kernel"].startswith("winograd") for row in engine.kernels())
-            assert used or not is_used, engine.kernels()
-            assert np.array_equal(engine.run(x), expected), f"isa {isa}, {count} threads"
+        for family in families:
+            for count in threads:
+                engine = _native.Engine(to_bytes(program), count, isa, family)
+                used = any(row["kernel"].startswith(family) for row in engine.kernels())
+                assert used or not is_used, engine.kernels()
+                assert np.array_equal(engine.run(x), expected), f"isa {isa}, {family}, {count} threads"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (7, 7), (9, 26), (3, 61)])
@@ -68,6 +78,31 @@ def test_extreme_levels(weights: Encoding, inputs: Encoding, value: float | None
         _assert_exact(program, pattern if value is None else np.full((1, 40, 7, 6), value, np.float32), is_used=False)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 115, 116, 300])
+@pytest.mark.parametrize(
+    ("inputs", "value"),
+    [
+        (Affine(8), 1e9),
+        (Affine(8), None),
+        (Affine(8, signed=True), -1e9),
+        (Affine(8, signed=True), None),
+        (Table(1, np.array([[-55, 200]])), None),
+    ],
+    ids=str,
+)
+def test_largest_levels_in_parts(channels: int, inputs: Encoding, value: float | None) -> None:
+    """64 times the sum of 116 channels of 9 products 255 x 127 exceeds int32: they are summed in parts."""
+    shape = (17, channels, 3, 3)
+    pattern = np.where(np.indices((1, channels, 6, 5)).sum(0) % 2 == 0, 1e9, -1e9).astype(np.float32)
+    x = pattern if value is None else np.full((1, channels, 6, 5), value, np.float32)
+    for sign in (1, -1):
+        levels = np.full(shape, 127 * sign)
+        levels[np.indices(shape).sum(0) % 2 == 1] *= 1 if value is not None else -1
+        weight = Weight((levels & 255).astype(np.uint8), Affine(8, signed=True))
+        program = layer_program(weight, (channels, 6, 5), inputs, padding=(1, 1))
+        _assert_exact(program, x, families=("winograd_s16",))
+
+
 @pytest.mark.parametrize(
     ("weights", "inputs", "attrs"),
     [
@@ -83,9 +118,22 @@ def test_refused_where_it_would_not_be_exact(weights: Encoding, inputs: Encoding
     shape = (8, 4 // int(str(attrs.get("groups", 1))), 3, 3)
     program = layer_program(parts.weight(np.random.default_rng(0), shape, weights), (4, 7, 8), inputs, **attrs)
     for isa in _native.isa_levels():
-        rows = _native.Engine(to_bytes(program), 1, isa, "winograd_u8s8").kernels()
-        assert not any(row["kernel"].startswith("winograd") for row in rows)
-        assert "winograd_u8s8: " in rows[0]["reason"]
+        _assert_refused(program, isa, "winograd_u8s8")
+        if attrs:
+            _assert_refused(program, isa, "winograd_s16")
+
+
+def test_operands_that_are_no_bytes_are_refused() -> None:
+    weight = parts.weight(np.random.default_rng(0), (2, 1, 3, 3), TWO_BIT)
+    program = layer_program(weight, (1, 5, 5), Table(1, np.array([[-128, 255]])), padding=(1, 1))
+    for isa in _native.isa_levels():
+        _assert_refused(program, isa, "winograd_s16")
+
+
+def _assert_refused(program: Program, isa: str, family: str) -> None:
+    rows = _native.Engine(to_bytes(program), 1, isa, family).kernels()
+    assert not any(row["kernel"].startswith(family) for row in rows)
+    assert f"{family}: " in rows[0]["reason"]
 
 
 @pytest.mark.parametrize("levels", [[-2, 1, 0, -1], [-8, 7, 3, -1], [-14, -3, 9, 14]], ids=str)
@@ -96,12 +144,13 @@ def test_many_weights_are_kept_as_levels_of_few_bits(levels: list[int]) -> None:
     _assert_exact(program, random_input(program, 4, batch=2), threads=(1, 2), is_used=False)
 
 
-def test_refused_for_rows_too_long_for_a_tile() -> None:
+@pytest.mark.parametrize(("family", "widest"), [("winograd_u8s8", 2048), ("winograd_s16", 1024)])
+def test_refused_for_rows_too_long_for_a_tile(family: str, widest: int) -> None:
     weight = parts.weight(np.random.default_rng(0), (2, 1, 3, 3), TWO_BIT)
-    for width, is_used in ((2048, True), (2049, False)):
+    for width, is_used in ((widest, True), (widest + 1, False)):
         program = layer_program(weight, (1, 1, width), Affine(2), padding=(1, 1))
-        rows = _native.Engine(to_bytes(program), 1, "", "winograd_u8s8").kernels()
-        assert rows[0]["kernel"].startswith("winograd") == is_used, rows
+        rows = _native.Engine(to_bytes(program), 1, "", family).kernels()
+        assert rows[0]["kernel"].startswith(family) == is_used, rows
 
 
 def test_batches_and_threads() -> None:
