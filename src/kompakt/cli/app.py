@@ -18,6 +18,7 @@ from .evaluate import evaluate
 from .importing import import_integers
 from .inspect import inspect
 from .lists import methods, recipes
+from .new import new
 from .plan import plan
 from .report import report
 from .results import results
@@ -76,6 +77,7 @@ for _command in (
     results,
     methods,
     recipes,
+    new,
     doctor,
 ):
     cli.add_command(_command)

@@ -13,14 +13,18 @@ from .output import print_json, table
 
 
 @click.command(short_help="List the quantization methods.")
+@click.option("--check", "source", metavar="NAME | FILE.py:NAME", help="Run the contract of quantizers on a method.")
 @options.as_json
-def methods(as_json: bool) -> None:
+def methods(source: str | None, as_json: bool) -> int:
     """Every method with its parts, bit-widths, grain of the weights, and what its tests hold it to.
 
     \b
     kompakt methods
+    kompakt methods --check mine.py:mine
     kompakt compress mynet.py:build --recipe w2a2-lq -s stage.method=lsq --data mydata.py:loaders
     """
+    if source is not None:
+        return _check(source, as_json)
     from ..quant import METHODS
 
     rows = [
@@ -34,9 +38,29 @@ def methods(as_json: bool) -> None:
     ]  # fmt: skip
     if as_json:
         print_json(rows)
-        return
+        return 0
     header = ("method", "bits", "grid", "rule", "surrogate", "grain", "for", "claims")
     click.echo(table(header, [_method_row(row) for row in rows], "l" * len(header)))
+    return 0
+
+
+def _check(source: str, as_json: bool) -> int:
+    """The exit code: 1 where a clause of the contract is broken, which is printed."""
+    from ..quant import method
+    from ..testing import check_quantizer, quantizer_cases
+
+    parts, broken = method(source), None
+    try:
+        check_quantizer(parts)
+    except AssertionError as error:
+        broken = str(error)
+    if as_json:
+        print_json({"method": source, "ok": broken is None, "broken": broken})
+    elif broken is not None:
+        click.echo(f"FAILED  {source}: {broken}")
+    else:
+        click.echo(f"ok      {source}: the contract holds in {len(quantizer_cases(parts))} cases")
+    return 0 if broken is None else 1
 
 
 def _method_row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from .sources import DATASETS as DATASETS
 from .sources import as_dataset as as_dataset
 from .sources import call_user_function as call_user_function
 from .sources import load_dataset as load_dataset
+from .sources import user_object as user_object
 from .types import NO_LABEL as NO_LABEL
 from .types import Dataset as Dataset
 from .types import Split as Split

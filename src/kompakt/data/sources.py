@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .mnist import fashion_mnist, mnist
 from .preparation import Preparation
 from .types import NO_LABEL, Dataset, Split
 
+Kind = TypeVar("Kind")
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "cifar10": cifar10,
     "digits": digits,
@@ -98,6 +99,16 @@ def call_user_function(source: str, what: str) -> Any:
         what: "model" or "data", for messages.
     Raises: RecipeError naming the file, the nearest function, or the line of the user's file that failed.
     """
+    return _from_user_file(source, what, lambda found: found(), callable)
+
+
+def user_object(source: str, what: str, kind: type[Kind]) -> Kind:
+    """The object NAME of type `kind` in the user's file, given as `FILE.py:NAME`. Raises: as `call_user_function`."""
+    found: Kind = _from_user_file(source, what, lambda found: found, lambda found: isinstance(found, kind))
+    return found
+
+
+def _from_user_file(source: str, what: str, use: Callable[[Any], Any], is_fit: Callable[[Any], bool]) -> Any:
     path, _, function = source.rpartition(":")
     if not path.endswith(".py") or not function:
         raise RecipeError(
@@ -110,10 +121,11 @@ def call_user_function(source: str, what: str) -> Any:
     try:
         module = _import_file(Path(path))
         found = getattr(module, function, None)
-        if not callable(found):
-            known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-            raise RecipeError(f"{path}: no function {function!r}; {nearest(function, known)}")
-        return found()
+        if not is_fit(found):
+            known = [name for name, value in vars(module).items() if is_fit(value) and not name.startswith("_")]
+            kind = "method" if what == "method" else "function"
+            raise RecipeError(f"{path}: no {kind} {function!r}; {nearest(function, known)}")
+        return use(found)
     except KompaktError:
         raise
     except Exception as error:

@@ -1,5 +1,6 @@
 """Floor 4: quantizers as parts, and the slots that hold them."""
 
+from .calibrated_step import CalibratedStep as CalibratedStep
 from .grids import Grid as Grid
 from .quantizer import Parts as Parts
 from .quantizer import Quantizer as Quantizer

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .._core.errors import QuantizerError
+from .._core.errors import QuantizerError, nearest
 from ..encoding import Encoding, levels
 from ..ops import steps
 from .alternating_basis import AlternatingBasis
@@ -27,6 +27,8 @@ from .rule import Rule
 from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
 from .symmetric_scales import Signs, SymmetricScales, scaled
 from .unit_step import UnitStep
+
+Part = TypeVar("Part")
 
 GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "uniform": Uniform,
@@ -72,9 +74,11 @@ WEIGHTS, UNSIGNED, SIGNED = "weights", "unsigned activations", "signed activatio
 
 @dataclass(frozen=True)
 class Parts:
-    """A method as data: names of its parts, the grain of its weights, and what it claims.
+    """A method as data: its parts, the grain of its weights, and what it claims.
 
     Attributes:
+        grid, rule, surrogate: names in `GRIDS`, `RULES` and `SURROGATES`; a method of your own may give what such an
+            entry is instead.
         bits: bit-widths that the method can do.
         grain: of weights, "tensor", "channel" (one parameter set per output channel), or "row" or "position" of the
             kernel, where a grid names its own; activations are per tensor.
@@ -82,13 +86,22 @@ class Parts:
         claims: words of `kompakt.testing.CLAIMS`, each tested on every bit-width.
     """
 
-    grid: str
-    rule: str
-    surrogate: str
+    grid: str | Callable[[int, bool], Grid]
+    rule: str | Callable[[Grid, int, bool], Rule]
+    surrogate: str | Surrogate
     grain: str
     bits: tuple[int, ...]
     roles: frozenset[str] = frozenset({WEIGHTS, UNSIGNED, SIGNED})
     claims: frozenset[str] = field(default_factory=frozenset)
+
+
+def part(table: Mapping[str, Part], choice: str | Part, what: str) -> Part:
+    """What a choice means: an entry of the table, or the choice itself. Raises: QuantizerError naming the nearest."""
+    if not isinstance(choice, str):
+        return choice
+    if choice not in table:
+        raise QuantizerError(f"no {what} {choice!r}; {nearest(choice, table)}")
+    return table[choice]
 
 
 def role_of(signed: bool, sample_axis: bool) -> str:
@@ -125,10 +138,10 @@ class Quantizer(nn.Module):
         self.parts, self.bits, self.signed, self.grains = parts, bits, signed, grains
         # An 8-bit signed weight leaves out -128, so that engines may multiply by int8 without a special case.
         is_symmetric = parts.grid == "uniform" and bits == 8 and signed and not sample_axis
-        make = partial(Uniform, symmetric=True) if is_symmetric else GRIDS[parts.grid]
+        make = partial(Uniform, symmetric=True) if is_symmetric else part(GRIDS, parts.grid, "grid")
         self.grid = make(bits, signed)
-        self.rule = RULES[parts.rule](self.grid, grains, sample_axis)
-        self.surrogate = SURROGATES[parts.surrogate]
+        self.rule = part(RULES, parts.rule, "rule")(self.grid, grains, sample_axis)
+        self.surrogate = part(SURROGATES, parts.surrogate, "surrogate")
 
     def fit(self, x: Tensor) -> None:
         """Set the parameters from data `x` (weights, or a calibration batch of activations).

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 from .._core.errors import RecipeError, nearest
+from ..data import user_object
 from .quantizer import SIGNED, UNSIGNED, WEIGHTS, Parts
 
 ONLY_WEIGHTS = frozenset({WEIGHTS})
@@ -44,7 +48,19 @@ METHODS: dict[str, Parts] = {
 
 
 def method(name: str) -> Parts:
-    """The parts of a method. Raises: RecipeError for an unknown name, with the nearest ones."""
+    """The parts of a method: an entry of the table, or `FILE.py:NAME`, the `Parts` that a file of yours holds.
+
+    Raises: RecipeError for an unknown name, with the nearest ones, or naming what is wrong with the file.
+    """
+    if ".py:" in name:
+        path = Path(name.rpartition(":")[0])
+        return _own_method(name, path.stat().st_mtime_ns if path.is_file() else 0)
     if name not in METHODS:
         raise RecipeError(f"unknown quantization method {name!r}; {nearest(name, METHODS)}")
     return METHODS[name]
+
+
+@cache
+def _own_method(source: str, changed_ns: int) -> Parts:
+    """Imported once for as long as the file stays as it is."""
+    return user_object(source, "method", Parts)

@@ -19,6 +19,9 @@ def run_clauses(contract: object, case: Any) -> None:
             clause(case)
         except AssertionError as error:
             raise AssertionError(f"{case}: {name.replace('_', ' ')}: {error}") from error
+        except Exception as error:  # of the method under test, which somebody is just writing
+            what = f"raised {type(error).__name__}: {error}"
+            raise AssertionError(f"{case}: {name.replace('_', ' ')}: {what}") from error
 
 
 def refuses(call: Callable[[], object], error: type[Exception], what: str) -> None:

@@ -38,7 +38,8 @@ class QuantizerCase:
     def __str__(self) -> str:
         role = "activations" if self.sample_axis else "weights"
         sign = "signed" if self.signed else "unsigned"
-        return f"{self.parts.rule}, {self.bits} bits, {sign} {role}, {self.grains} grains"
+        rule = self.parts.rule if isinstance(self.parts.rule, str) else getattr(self.parts.rule, "__name__", "own rule")
+        return f"{rule}, {self.bits} bits, {sign} {role}, {self.grains} grains"
 
     def values(self, seed: int = 0) -> Tensor:
         """Values as such a quantizer meets them: normal, rectified if unsigned, every grain with its own spread."""
