@@ -12,6 +12,7 @@ import click
 from .._core.errors import InputError, KompaktError, QuantizerError, RecipeError, nearest
 from .bench import bench
 from .compress import compress
+from .cut import cut
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
@@ -72,6 +73,7 @@ for _command in (
     verify,
     run,
     sensitivity,
+    cut,
     bench,
     report,
     results,

@@ -228,7 +228,10 @@ class Basis(_Listed):
 
 @dataclass(frozen=True)
 class Codebook(_Listed):
-    """Any sorted levels `p["levels"]`, shape (G, 2^bits)."""
+    """Any sorted levels `p["levels"]`, shape (G, 2^bits).
+
+    A value goes to the nearest one, or by `p["thresholds"]`, (G, 2^bits - 1), where a rule gives them.
+    """
 
     bits: int
     signed: bool
@@ -236,7 +239,8 @@ class Codebook(_Listed):
     def levels(self, p: Parameters) -> basis_ops.Levels:
         values = p["levels"]
         codes = torch.arange(values.shape[1], device=values.device).expand(values.shape)
-        return basis_ops.Levels(values, (values[:, :-1] + values[:, 1:]) / 2, codes)
+        thresholds = p["thresholds"] if "thresholds" in p else (values[:, :-1] + values[:, 1:]) / 2
+        return basis_ops.Levels(values, thresholds, codes)
 
     def starts_at_zero(self, p: Parameters) -> bool:
         return bool((p["levels"][:, 0] == 0).all())

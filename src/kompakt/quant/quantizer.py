@@ -22,6 +22,7 @@ from .learned_clip import LearnedClip
 from .learned_offset import LearnedOffset
 from .learned_step import LearnedStep
 from .moment_clip import MomentClip
+from .nested_clusters import NestedClusters
 from .optimal_clusters import OptimalClusters
 from .rule import Rule
 from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
@@ -56,6 +57,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "entropy_step": partial(CalibratedStep, criterion=steps.entropy_step),
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
     "optimal_clusters": OptimalClusters,
+    "nested_clusters": NestedClusters,
     "joint_steps": JointSteps,
 }
 SURROGATES: dict[str, Surrogate] = {

@@ -43,6 +43,8 @@ METHODS: dict[str, Parts] = {
     "entropy": Parts("uniform", "entropy_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "dp_net": Parts("codebook", "optimal_clusters", "straight_through", "channel", (1, 2, 3, 4), roles=ONLY_WEIGHTS,
                     claims=frozenset({"idempotent", "monotone"})),
+    "scalable": Parts("codebook", "nested_clusters", "straight_through", "channel", (1, *TWO_TO_EIGHT),
+                      roles=ONLY_WEIGHTS, claims=frozenset({"idempotent", "monotone"})),
     "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), roles=ONLY_WEIGHTS, claims=WITH_ZERO),
 }  # fmt: skip
 

@@ -1,0 +1,53 @@
+"""`kompakt cut`: a smaller file from a scalable one, without data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import options
+from .output import count_text, print_json, table
+
+
+@click.command(short_help="Make a smaller file from a scalable one, without data.")
+@options.model_file
+@click.option("--bits", type=click.IntRange(1, 8), help="Of every layer that can be cut.")
+@click.option(
+    "--bytes", "file_bytes", type=click.IntRange(min=1), help="Largest size of the file; bits go where they count."
+)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The new file.")
+@options.as_json
+def cut(file: Path, bits: int | None, file_bytes: int | None, output: Path, as_json: bool) -> None:
+    """Drop the last bits of nested codes (recipe `scalable`). Data and the network are not needed; torch is not used.
+
+    \b
+    kompakt cut model.kpt --bits 4 -o model-4.kpt
+    kompakt cut model.kpt --bytes 120000 -o small.kpt
+
+    Cutting in steps gives the same file as cutting at once. Layers that are not nested stay as they are.
+    """
+    from .._core.errors import InputError
+    from .._core.files import atomic_write
+    from ..artifact import from_bytes, to_bytes
+    from ..artifact.cut import cut as cut_program
+    from ..artifact.cut import nested_layers
+    from ..measure.refinement import bits_for_bytes
+
+    if (bits is None) == (file_bytes is None):
+        raise click.UsageError("give either --bits or --bytes")
+    program, metadata = from_bytes(file.read_bytes())
+    before = nested_layers(program)
+    if not before:
+        raise InputError(f"{file}: no layer has nested codes; compress with the recipe 'scalable'")
+    if file_bytes is not None:
+        chosen = bits_for_bytes(program, file_bytes, metadata)
+    else:
+        chosen = {name: min(own, bits or own) for name, own in before.items()}
+    data = to_bytes(cut_program(program, chosen), metadata)
+    atomic_write(output, data)
+    if as_json:
+        print_json({"file": str(output), "bytes": len(data), "from_bytes": file.stat().st_size, "bits": chosen})
+        return
+    click.echo(table(("layer", "bits", "before"), [(name, chosen[name], before[name]) for name in before], "lrr"))
+    click.echo(f"\n{output}: {count_text(len(data))} bytes (from {count_text(file.stat().st_size)})")
