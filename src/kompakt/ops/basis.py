@@ -43,6 +43,12 @@ def sorted_levels(basis: Tensor, digits: str) -> Levels:
     return Levels(values, (values[:, :-1] + values[:, 1:]) / 2, codes)
 
 
+def middles_by_logarithm(low: Tensor, high: Tensor) -> Tensor:
+    """Geometric means of neighbouring levels; beside 0, a level over sqrt(2): there magnitudes would round below it."""
+    product = low * high
+    return torch.where(product == 0, (low + high) / 2**0.5, torch.sign(high) * product.clamp_min(0).sqrt())
+
+
 def nearest_level(x: Tensor, levels: Levels) -> Tensor:
     """Value of the nearest level, type of the levels; a value on a threshold goes to the lower level (strict `>`)."""
     if levels.thresholds.shape[1] > MANY:

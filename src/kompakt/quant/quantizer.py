@@ -24,6 +24,7 @@ from .learned_step import LearnedStep
 from .moment_clip import MomentClip
 from .nested_clusters import NestedClusters
 from .optimal_clusters import OptimalClusters
+from .powers_of_two import PowersOfTwo
 from .rule import Rule
 from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
 from .symmetric_scales import Signs, SymmetricScales, scaled
@@ -50,6 +51,8 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "moment_clip": MomentClip,
     "unit_step": UnitStep,
     "symmetric_scales": SymmetricScales,
+    "powers_of_two": partial(PowersOfTwo, in_log=True),
+    "discrete_powers_of_two": partial(PowersOfTwo, is_discrete=True),
     "alternating_basis": AlternatingBasis,
     "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
