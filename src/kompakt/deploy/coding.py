@@ -9,6 +9,7 @@ import numpy as np
 
 from ..encoding import Affine, Encoding
 from ..quant import Quantizer
+from ..quant.grids import Uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +19,9 @@ class Coding:
     Attributes:
         encoding, scale: real value = level(code) * scale.
         codes: code of every level, ascending by level.
-        boundaries: float32 thresholds between levels (strict comparison), None for a uniform grid, which rounds.
+        boundaries: float32 thresholds between levels (strict comparison), None for a uniform grid that rounds half to even.
         starts_at_zero: whether the lowest level is 0, so that a ReLU in front changes nothing.
+        half_up: whether values in the middle of two levels go up, so that shifts of sums can make the codes.
     """
 
     encoding: Encoding
@@ -27,6 +29,7 @@ class Coding:
     codes: tuple[int, ...]
     boundaries: np.ndarray | None
     starts_at_zero: bool
+    half_up: bool = False
 
     @property
     def levels(self) -> int:
@@ -67,13 +70,14 @@ class Coding:
 def coding_of(quantizer: Quantizer) -> Coding:
     """The coding of an activation quantizer (one grain)."""
     encoding, scale = quantizer.encoding()
-    if isinstance(encoding, Affine):
+    half_up = isinstance(quantizer.grid, Uniform) and quantizer.grid.half_up
+    if isinstance(encoding, Affine) and not half_up:  # `quantize` rounds half to even
         low, high = encoding.limits
         codes, boundaries = [level & (2**encoding.bits - 1) for level in range(low, high + 1)], None
     else:
         thresholds, codes = quantizer.thresholds()
         boundaries = _ascending(thresholds)
-    return Coding(encoding, np.float32(scale[0]), tuple(codes), boundaries, quantizer.starts_at_zero())
+    return Coding(encoding, np.float32(scale[0]), tuple(codes), boundaries, quantizer.starts_at_zero(), half_up)
 
 
 def _ascending(thresholds: np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ SMALLEST_STEP = 1e-8
 PERCENTILE = 99.99
 ALTERNATIONS = 8
 SHORT = 256
+FINER = 4
+"""Halvings of a step that a search for powers of two tries."""
 
 
 def largest_step(x: Tensor, lo: int, hi: int) -> Tensor:
@@ -63,6 +65,19 @@ def _best_fraction(x: Tensor, base: Tensor, fractions: Tensor, lo: int, hi: int)
     ]
     best = torch.argmin(torch.stack(errors, 1), 1, keepdim=True)
     return steps.gather(1, best)[:, 0]
+
+
+def power_of_two_step(x: Tensor, lo: int, hi: int) -> Tensor:
+    """The power of two of least squared error: the smallest at which nothing is clipped, or one of `FINER` below it."""
+    coarsest = no_clip_step(x, lo, hi)
+    halvings = torch.arange(FINER + 1, device=x.device)
+    return _best_fraction(x, coarsest, 0.5**halvings, lo, hi)
+
+
+def no_clip_step(x: Tensor, lo: int, hi: int) -> Tensor:
+    """The smallest power of two at which nothing is clipped."""
+    mantissa, exponent = torch.frexp(largest_step(x, lo, hi))
+    return torch.ldexp(torch.ones_like(mantissa), exponent - (mantissa == 0.5).int())
 
 
 def entropy_step(x: Tensor, lo: int, hi: int) -> Tensor:

@@ -58,11 +58,13 @@ class Uniform:
     """Whole multiples of `p["step"]`, shape (G,).
 
     `symmetric` leaves out the lowest level of signed values (-128 of an 8-bit weight; -2 of ternary levels).
+    `half_up`: values in the middle of two levels go up, which shifts of integers do, instead of to the even one.
     """
 
     bits: int
     signed: bool
     symmetric: bool = False
+    half_up: bool = False
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -76,16 +78,16 @@ class Uniform:
 
     def value(self, x: Tensor, p: Parameters) -> Tensor:
         step = per_grain(p["step"], x)
-        return torch.clamp(torch.round(x / step), *self.limits) * step
+        return torch.clamp(uniform.nearest_whole(x / step, self.half_up), *self.limits) * step
 
     def code(self, x: Tensor, p: Parameters) -> Tensor:
-        level = torch.clamp(torch.round(x / per_grain(p["step"], x)), *self.limits)
+        level = torch.clamp(uniform.nearest_whole(x / per_grain(p["step"], x), self.half_up), *self.limits)
         return torch.bitwise_and(level.to(torch.int64), 2**self.bits - 1)
 
     def levels(self, p: Parameters) -> basis_ops.Levels:
-        """Levels, and thresholds that round half to even as `value` does."""
+        """Levels, and thresholds that round as `value` does."""
         level = torch.arange(self.limits[0], self.limits[1] + 1, device=p["step"].device)
-        return uniform.rounded_levels(level, p["step"], self.bits)
+        return uniform.rounded_levels(level, p["step"], self.bits, half_up=self.half_up)
 
     def starts_at_zero(self, p: Parameters) -> bool:
         return not self.signed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar, final
 
@@ -40,6 +40,7 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "signs": Signs,
     "signs_of_rows": partial(Signs, axes=(0,), scales=3),
     "signs_of_positions": partial(Signs, axes=(0, 1), scales=15),
+    "half_up": partial(Uniform, half_up=True),
     "basis": Basis,
     "binary_basis": partial(Basis, is_binary=True),
     "codebook": Codebook,
@@ -58,6 +59,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
     "least_squares_step": partial(CalibratedStep, criterion=steps.least_squares_step),
     "entropy_step": partial(CalibratedStep, criterion=steps.entropy_step),
+    "power_of_two_step": partial(CalibratedStep, criterion=steps.power_of_two_step),
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
     "optimal_clusters": OptimalClusters,
     "nested_clusters": NestedClusters,
@@ -142,9 +144,9 @@ class Quantizer(nn.Module):
             raise QuantizerError(f"this method quantizes {' and '.join(sorted(parts.roles))}, not {role}")
         self.parts, self.bits, self.signed, self.grains = parts, bits, signed, grains
         # An 8-bit signed weight leaves out -128, so that engines may multiply by int8 without a special case.
-        is_symmetric = parts.grid == "uniform" and bits == 8 and signed and not sample_axis
-        make = partial(Uniform, symmetric=True) if is_symmetric else part(GRIDS, parts.grid, "grid")
-        self.grid = make(bits, signed)
+        self.grid = part(GRIDS, parts.grid, "grid")(bits, signed)
+        if isinstance(self.grid, Uniform) and bits == 8 and signed and not sample_axis:
+            self.grid = replace(self.grid, symmetric=True)
         self.rule = part(RULES, parts.rule, "rule")(self.grid, grains, sample_axis)
         self.surrogate = part(SURROGATES, parts.surrogate, "surrogate")
 

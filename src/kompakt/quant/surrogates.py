@@ -21,7 +21,7 @@ def step_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> T
     """LSQ: ∂x̂/∂x = 1 inside the clip; the step gets its three-branch gradient (see `ops.uniform.fake_quantize`)."""
     if not isinstance(grid, Uniform):
         raise QuantizerError(f"the step-aware surrogate has a uniform grid, got {grid}")
-    return uniform.fake_quantize(x, per_grain(p["step"], x), *grid.limits, gradient_scale)
+    return uniform.fake_quantize(x, per_grain(p["step"], x), *grid.limits, gradient_scale, grid.half_up)
 
 
 def offset_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:

@@ -13,6 +13,7 @@ ONLY_WEIGHTS = frozenset({WEIGHTS})
 AFTER_RELU = frozenset({WEIGHTS, UNSIGNED})
 RECTIFIED = frozenset({UNSIGNED})
 ACTIVATIONS = frozenset({UNSIGNED, SIGNED})
+DYADIC = frozenset({"dyadic"})
 WITH_ZERO = frozenset({"idempotent", "monotone", "has_zero"})
 TWO_TO_EIGHT = (2, 3, 4, 5, 6, 7, 8)
 
@@ -45,6 +46,9 @@ METHODS: dict[str, Parts] = {
     "mmse_dual": Parts("binary_basis", "joint_steps", "straight_through", "channel", (4, 6, 8), roles=ONLY_WEIGHTS,
                        claims=WITH_ZERO),
     "entropy": Parts("uniform", "entropy_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "shift": Parts("half_up", "power_of_two_step", "step_aware", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO | DYADIC),
+    "shift_channel": Parts("half_up", "power_of_two_step", "step_aware", "channel", TWO_TO_EIGHT,
+                           claims=WITH_ZERO | DYADIC),
     "dp_net": Parts("codebook", "optimal_clusters", "straight_through", "channel", (1, 2, 3, 4), roles=ONLY_WEIGHTS,
                     claims=frozenset({"idempotent", "monotone"})),
     "scalable": Parts("codebook", "nested_clusters", "straight_through", "channel", (1, *TWO_TO_EIGHT),

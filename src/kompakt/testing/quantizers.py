@@ -239,11 +239,17 @@ def _is_scale_equivariant(case: QuantizerCase) -> None:
     torch.testing.assert_close(scaled.eval()(4 * case.values()), expected, msg="not scale-equivariant")
 
 
+def _is_dyadic(case: QuantizerCase) -> None:
+    mantissa, _ = np.frexp(case.fitted().encoding()[1])
+    assert (mantissa == 0.5).all(), "not dyadic: a scale is no power of two"
+
+
 CLAIMS: dict[str, Callable[[QuantizerCase], None]] = {
     "idempotent": _is_idempotent,
     "monotone": _is_monotone,
     "has_zero": _has_zero,
     "odd": _is_odd,
+    "dyadic": _is_dyadic,
     "scale_equivariant": _is_scale_equivariant,
 }
 """What a method may claim beyond the contract, and the check of it."""
