@@ -114,6 +114,7 @@ struct Node {
   // right (C,), each at most 30. The sum, half of the last bit included, fits int32.
   std::vector<int32_t> bias;
   std::vector<int8_t> left, right;
+  int32_t top = 0;  // the highest level it gives
 
   // conv2d, linear; embedding: (rows, C); lstm, gru: of the state.
   Weight weight;

@@ -56,6 +56,10 @@ void read_requantize(Node& node, Attributes& attributes, const std::vector<const
   if (node.type.encoding.kind != Encoding::Kind::Affine) {
     fail("encoding", where, ": expected an affine encoding, found another");
   }
+  const Encoding& encoding = node.type.encoding;
+  const int64_t highest = (int64_t{1} << (encoding.bits - (encoding.is_signed ? 1 : 0))) - 1;
+  const int64_t lowest = encoding.is_signed ? -highest - 1 : 0;
+  node.top = static_cast<int32_t>(attributes.integer_or("top", highest, lowest + 1, highest, "value"));
   if (first.kind != Kind::Acc) fail("node", where, ": expected sums as the first input, found codes");
   for (size_t i = 1; i < inputs.size(); ++i) check_added(*inputs[i], first, where);
   check_shifts(node.left, "left", where);

@@ -20,7 +20,7 @@ Step make_requantize(const Node& node, size_t in_row, int map, const ValueType* 
   Step step{Step::Kind::Requantize};
   step.bits = encoding.bits;
   step.lo = static_cast<float>(encoding.is_signed ? -half : 0);
-  step.hi = static_cast<float>(encoding.is_signed ? half - 1 : 2 * half - 1);
+  step.hi = static_cast<float>(node.top);
   step.left = padded_row(node.left.data() + in_row * channels, channels);
   step.right = padded_row(node.right.data(), channels);
   step.offset = padded_row(node.bias.data(), channels);

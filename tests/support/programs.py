@@ -203,7 +203,9 @@ def _requantize(builder: Builder, x: str) -> str:
     if room < 1:
         inputs, left, bias = inputs[:1], left[:1] * 0, bias * 0
     encoding = Affine(int(rng.integers(1, 9)), signed=bool(rng.integers(2)))
-    return builder.add("requantize", *inputs, encoding=encoding, bias=bias, left=left, right=right)
+    low, high = encoding.limits
+    top = int(rng.integers(low + 1, high + 1)) if rng.integers(3) == 0 else high
+    return builder.add("requantize", *inputs, encoding=encoding, bias=bias, left=left, right=right, top=top)
 
 
 def _affine_clamp(builder: Builder, x: str) -> str:

@@ -87,4 +87,6 @@ def _default(name: str, default: Any, attrs: Mapping[str, Any]) -> Any:
     """What an absent attribute means, given the others."""
     if name == "codes":
         return tuple(range(1 << attrs["encoding"].bits))
+    if name == "top":
+        return attrs["encoding"].limits[1]
     return attrs["kernel"] if name == "stride" and default is None else default

@@ -87,6 +87,11 @@ def _relate_requantize(attrs: Attributes, where: str) -> None:
     if left[1] != rows or len(attrs["right"]) != rows:
         found = f"{rows}, {left[1]} and {len(attrs['right'])}"
         raise ArtifactError(f"{where}: bias, left and right must have one entry per channel, got {found}", "shape")
+    low, high = attrs["encoding"].limits
+    if attrs["top"] is None:
+        attrs["top"] = high
+    if not low < attrs["top"] <= high:
+        raise ArtifactError(f"{where}: top must lie in {low + 1}..{high}, got {attrs['top']}", "value")
 
 
 def _relate_affine(attrs: Attributes, where: str) -> None:
@@ -164,6 +169,7 @@ OPS: Mapping[str, Op] = {
             Field("bias", parse.int32_row),
             Field("left", parse.shift_table),
             Field("right", parse.shift_row),
+            Field("top", parse.integer, None),
         ),
         arity=(1, 2),
         relate=_relate_requantize,

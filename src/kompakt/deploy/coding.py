@@ -19,7 +19,7 @@ class Coding:
     Attributes:
         encoding, scale: real value = level(code) * scale.
         codes: code of every level, ascending by level.
-        boundaries: float32 thresholds between levels (strict comparison), None for a uniform grid that rounds half to even.
+        boundaries: float32 thresholds between levels (strict comparison), None where halves are rounded to even.
         starts_at_zero: whether the lowest level is 0, so that a ReLU in front changes nothing.
         half_up: whether values in the middle of two levels go up, so that shifts of sums can make the codes.
     """

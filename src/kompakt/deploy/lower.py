@@ -15,8 +15,9 @@ from ..graph import Graph, Kind, operand
 from ..graph.fold import batch_norm_affine
 from .coding import Coding, coding_of, table_coding
 from .hoist import hoist_slots
+from .shifts import pending_sum, requantize_attributes
 from .thresholds import recode_thresholds, threshold_table
-from .values import Coded, Lazy, Value
+from .values import Coded, Lazy, Sum, Value
 from .weights import pointwise, stored_weight
 
 THRESHOLD_BITS = 4  # up to here an activation is encoded by comparing its accumulator with integers
@@ -79,8 +80,10 @@ class _Lowering:
         output = self._float(self.values[self.graph.output])
         return Program(engine_shape(self.graph.input), tuple(self.nodes), output)
 
-    def _source(self, node: fx.Node) -> Value:
-        return self.values[operand(node)]
+    def _source(self, node: fx.Node) -> Coded | Lazy:
+        """The value of a node's first operand; a sum that still waits becomes floats."""
+        value = self.values[operand(node)]
+        return self._added(value) if isinstance(value, Sum) else value
 
     def _emit(self, op: str, name: str, inputs: tuple[str, ...], **attrs: Any) -> str:
         """Append a node under `name`, or `name2`, `name3`, .. where that is taken; returns the name."""
@@ -96,6 +99,8 @@ class _Lowering:
 
     def _float(self, value: Value) -> str:
         """Name of the value in float32."""
+        if isinstance(value, Sum):
+            return self._float(self._added(value))
         name = value.name
         if isinstance(value, Coded):
             return self._once((name,), "dequantize", f"{name}.f", name, scale=float(value.coding.scale))
@@ -113,6 +118,14 @@ class _Lowering:
         if key not in self.floats:
             self.floats[key] = self._emit(op, name, (source,), **attrs)
         return self.floats[key]
+
+    def _added(self, value: Sum) -> Lazy:
+        """A sum that waited, as floats."""
+        key = (id(value.first), id(value.second))
+        if key not in self.floats:
+            operands = (self._float(value.first), self._float(value.second))
+            self.floats[key] = self._emit("add", f"{value.first.name}.s", operands)
+        return Lazy(self.floats[key], "f32", clamp=value.clamp)
 
     def _open(self, value: Value) -> Lazy:
         """The value as one that can take a further map: its float where it is coded or clamped."""
@@ -141,13 +154,25 @@ class _Lowering:
     # -- activations
 
     def _clamp(self, node: fx.Node, kind: Kind) -> Value:
-        return replace(self._open(self._source(node)), clamp=(kind.attrs["lo"], kind.attrs["hi"]))
+        source, lo, hi = self.values[operand(node)], kind.attrs["lo"], kind.attrs["hi"]
+        if isinstance(source, Coded):
+            source = self._open(source)
+        if source.clamp is not None:  # the limits of the first one, moved into those of the second
+            first, last = source.clamp
+            lo, hi = min(max(first, lo), hi), min(max(last, lo), hi)
+        return replace(source, clamp=(lo, hi))
 
     def _slot(self, node: fx.Node, kind: Kind) -> Value:
         coding = coding_of(self.graph.submodule(node).quantizer)
-        source, name = self._source(node), node.name.removeprefix("slots_")
+        source, name = self.values[operand(node)], node.name.removeprefix("slots_")
         if isinstance(source, Coded):
             return Coded(self._recode(name, source, coding), coding)
+        shifts = requantize_attributes(source, coding)
+        if shifts is not None:
+            operands = source.operands if isinstance(source, Sum) else (source,)
+            return Coded(self._emit("requantize", name, tuple(value.name for value in operands), **shifts), coding)
+        if isinstance(source, Sum):
+            source = self._added(source)
         if source.kind == "acc" and coding.encoding.bits <= THRESHOLD_BITS:
             return Coded(self._threshold(name, source, coding), coding)
         if source.clamp == RELU and coding.starts_at_zero:
@@ -216,7 +241,11 @@ class _Lowering:
         return self._source(node)
 
     def _add(self, node: fx.Node, kind: Kind) -> Value:
-        left, right = (self._float(self.values[operand(node, i)]) for i in range(2))
+        operands = self.values[operand(node, 0)], self.values[operand(node, 1)]
+        waiting = pending_sum(*operands)
+        if waiting is not None:
+            return waiting
+        left, right = (self._float(value) for value in operands)
         return Lazy(self._emit("add", node.name, (left, right)), "f32")
 
     def _avg_pool(self, node: fx.Node, kind: Kind) -> Value:

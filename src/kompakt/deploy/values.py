@@ -1,4 +1,4 @@
-"""What a value of the graph is while it is lowered: codes, or a base value with an affine map still to be applied."""
+"""What a value of the graph is while it is lowered: codes, or numbers with an affine map or a sum still to be done."""
 
 from __future__ import annotations
 
@@ -57,4 +57,23 @@ class Lazy:
         return m, b
 
 
-Value = Coded | Lazy
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """Real value = clamp(first + second); it waits, because codes may be made of both without a float.
+
+    Attributes:
+        first: an integer sum, without a clamp. second: another one, or codes.
+        clamp: limits, or None.
+    """
+
+    first: Lazy
+    second: Coded | Lazy
+    clamp: tuple[float, float] | None = None
+
+    @property
+    def operands(self) -> tuple[Lazy, Coded | Lazy]:
+        """Both."""
+        return self.first, self.second
+
+
+Value = Coded | Lazy | Sum

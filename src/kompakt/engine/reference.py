@@ -120,7 +120,7 @@ def _requantize(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarra
     for x, value, left in zip(inputs, types, node.attrs["left"].astype(np.int64), strict=True):
         level = x.astype(np.int64) if value.encoding is None else _levels(x, value.encoding)
         total = total + (level << _by_channel(left, x))
-    level = np.clip((total + half(right)) >> right, *encoding.limits)
+    level = np.clip((total + half(right)) >> right, encoding.limits[0], node.attrs["top"])
     return np.asarray(np.bitwise_and(level, (1 << encoding.bits) - 1).astype(np.uint8))
 
 

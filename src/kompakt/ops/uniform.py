@@ -24,9 +24,7 @@ def nearest_whole(x: Tensor, half_up: bool = False) -> Tensor:
     return below + (x - below >= 0.5)  # not floor(x + 0.5), whose sum may itself be rounded up
 
 
-def rounded_levels(
-    rounded: Tensor, step: Tensor, bits: int, zero: Tensor | int = 0, half_up: bool = False
-) -> Levels:
+def rounded_levels(rounded: Tensor, step: Tensor, bits: int, zero: Tensor | int = 0, half_up: bool = False) -> Levels:
     """Levels `(rounded + zero) * step`, with thresholds at which strict comparisons do what rounding does.
 
     Args:
@@ -41,9 +39,7 @@ def rounded_levels(
     return Levels(values, torch.where(goes_up, below, middle), codes.expand(values.shape))
 
 
-def fake_quantize(
-    x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: float, half_up: bool = False
-) -> Tensor:
+def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: float, half_up: bool = False) -> Tensor:
     """Round to a uniform grid and back, with a gradient for the step.
 
     Forward:  v = x / step;  x̂ = step · clip(round(v), lo, hi)

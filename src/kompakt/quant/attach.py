@@ -42,11 +42,13 @@ class LayerChoice:
     activation: Choice | None
 
 
-def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None) -> Graph:
+def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None, keep_sums: bool = False) -> Graph:
     """A copy of the graph with a slot wherever `layers` (by layer name) and `residual` say so.
 
     `residual` quantizes every value that is stored between layers without feeding a layer alone: what a shortcut or a
-    pool reads. Layers that read the same value with the same choice share one activation slot.
+    pool reads. Layers that read the same value with the same choice share one activation slot, a stored value's, too.
+    With `keep_sums`, an addition takes the sums of two layers as they are, instead of storing one of them as codes, and
+    every other value is quantized once for all its readers, before pools and concatenations that pass it on.
 
     Raises: GraphError for a name that is no layer. QuantizerError where a method cannot do what is asked of it.
     """
@@ -56,7 +58,7 @@ def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None
     if unknown:
         raise GraphError(f"{sorted(unknown)[0]}: no such layer; layers: {', '.join(by_name)}")
     if residual is not None:
-        for node in _stored_values(graph):
+        for node in _stored_values(graph, keep_sums):
             _insert(graph, node, residual, list(node.users), f"{node.name}_store")
     made: dict[tuple[fx.Node, Choice], fx.Node] = {}
     for name, choice in layers.items():
@@ -68,7 +70,7 @@ def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None
         if op in RECURRENT:
             _quantize_state(graph, node, choice)
         else:
-            _quantize_input(graph, node, choice.activation, made)
+            _quantize_input(graph, node, choice.activation, made, keep_sums)
     return check(graph.refresh())
 
 
@@ -123,11 +125,35 @@ def _quantize_weight(graph: Graph, node: fx.Node, choice: Choice) -> None:
     parametrize.register_parametrization(layer, "weight", WeightSlot(quantizer.eval(), choice.method))
 
 
-def _quantize_input(graph: Graph, node: fx.Node, choice: Choice, made: dict[tuple[fx.Node, Choice], fx.Node]) -> None:
+def _quantize_input(
+    graph: Graph, node: fx.Node, choice: Choice, made: dict[tuple[fx.Node, Choice], fx.Node], for_all: bool
+) -> None:
     source = operand(node)
+    if _has_slot(graph, source, choice):
+        return
+    if for_all:
+        source = _origin(graph, source)
+        _insert(graph, source, choice, list(source.users), f"{node.name}_input")
+        return
     if (source, choice) not in made:
         made[source, choice] = _insert(graph, source, choice, [], f"{node.name}_input")
     node.args = (made[source, choice], *node.args[1:])
+
+
+def _has_slot(graph: Graph, node: fx.Node, choice: Choice) -> bool:
+    """Whether a value comes out of a slot of this choice, as it is: what is stored for a shortcut or a pool."""
+    slot = slot_behind(graph, node)
+    return slot is not None and (slot.method, slot.quantizer.bits) == (choice.method, choice.bits)
+
+
+def slot_behind(graph: Graph, node: fx.Node) -> ActivationSlot | None:
+    """The slot whose values `node` gives, as they are or moved; None where there is none."""
+    while node.op != "placeholder" and graph.kind(node).op in CARRIERS:
+        if graph.kind(node).op == "slot":
+            slot: ActivationSlot = graph.submodule(node)
+            return slot
+        node = operand(node)
+    return None
 
 
 def _quantize_state(graph: Graph, node: fx.Node, choice: LayerChoice) -> None:
@@ -169,7 +195,7 @@ def _named(name: str, make: Callable[[], T]) -> T:
         raise QuantizerError(f"{name}: {error}") from None
 
 
-def _stored_values(graph: Graph) -> list[fx.Node]:
+def _stored_values(graph: Graph, keep_sums: bool) -> list[fx.Node]:
     """Nodes whose value an addition's second operand or a pool reads."""
     stored: dict[fx.Node, None] = {}
     for node in graph.nodes:
@@ -177,7 +203,7 @@ def _stored_values(graph: Graph) -> list[fx.Node]:
         if op == "add":
             inline = _inline_operand(graph, node)
             for value in node.all_input_nodes:
-                if value is not inline:
+                if value is not inline and not (keep_sums and _ends_layer(graph, value)):
                     stored[_origin(graph, value)] = None
         elif op == "avg_pool":
             stored[_origin(graph, operand(node))] = None

@@ -70,7 +70,7 @@ def correct(
 
 def channel_means(y: Tensor) -> Tensor:
     """Mean of every channel of (N, C), (N, T, C) or (N, C, H, W), float64 (C,)."""
-    return y.double().mean([d for d in range(y.dim()) if d != _channel_axis(y)])
+    return y.double().mean([d for d in range(y.dim()) if d != channel_axis(y)])
 
 
 def fitting_scale(y: Tensor, expected: Tensor) -> Tensor:
@@ -80,7 +80,8 @@ def fitting_scale(y: Tensor, expected: Tensor) -> Tensor:
     return torch.where((power > 0) & (product > 0), product / power.clamp_min(1e-30), torch.ones_like(power))
 
 
-def _channel_axis(y: Tensor) -> int:
+def channel_axis(y: Tensor) -> int:
+    """The axis of channels of (N, C), (N, T, C) or (N, C, H, W)."""
     return 2 if y.dim() == 3 else 1
 
 
@@ -125,7 +126,7 @@ class _Corrector(fx.Interpreter):
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         layer: Any = self.module.get_submodule(target)
-        if target not in self.work or not _has_slot(layer):
+        if target not in self.work or not has_slot(layer):
             return super().call_module(target, args, kwargs)
         self.on_layer(target, self.done, sum(self.work.values()))
         self.done += self.work[target]
@@ -140,7 +141,7 @@ class _Corrector(fx.Interpreter):
         if layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros_like(error))
         layer.bias.sub_(error)
-        return y - error.reshape([-1 if d == _channel_axis(y) else 1 for d in range(y.dim())])
+        return y - error.reshape([-1 if d == channel_axis(y) else 1 for d in range(y.dim())])
 
     def _round(self, layer: Any, target: str, x: Tensor) -> None:
         slot = layer.parametrizations.weight
@@ -163,5 +164,6 @@ class _Corrector(fx.Interpreter):
         slot.original.mul_(factor.reshape(-1, *[1] * (slot.original.dim() - 1)))
 
 
-def _has_slot(layer: Any) -> bool:
+def has_slot(layer: Any) -> bool:
+    """Whether the layer's weight has a quantizer."""
     return parametrize.is_parametrized(layer, "weight") and isinstance(layer.parametrizations.weight[0], WeightSlot)

@@ -24,6 +24,7 @@ from ..graph import Graph, equalize, fold_batch_norm, trace
 from ..quant import QuantizerTraining, method
 from ..quant.attach import attach, calibrate
 from ..quant.correct import Corrections, OnLayer, correct
+from ..quant.joint_shifts import round_biases, search_shifts
 from ..report import summary_table
 from ..report import write as write_report
 from .choices import inner_layers, layer_choices, residual_choice
@@ -99,12 +100,17 @@ def prepare(
     torch.manual_seed(recipe.seed)
     stage, batch = recipe.stage[0], example if calibration is None else calibration
     original = trace(model, example)
-    base = equalize(fold_batch_norm(original)) if stage.equalize else original
+    base = fold_batch_norm(original) if stage.equalize or stage.requantize == "shift" else original
+    base = equalize(base) if stage.equalize else base
     graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
+    if stage.requantize == "shift":
+        search_shifts(graph, base, batch, _timed(on_progress))
     what = Corrections(stage.rounding, stage.scale_correction, stage.bias_correction)
     if what.is_any:
         correct(graph, base, batch, what, _timed(on_progress))
+    if stage.requantize == "shift":
+        round_biases(graph)
     return Job(recipe, graph, original)
 
 
@@ -134,7 +140,7 @@ def quantized_graph(original: Graph, recipe: Recipe, batch: Tensor) -> Graph:
         raise RecipeError(f"recipe {recipe.name!r} changes no layer; layers: {', '.join(choices) or 'none'}")
     if stage.hard_share:
         choices |= hard_choices(original, stage, choices, batch)
-    return attach(original, choices, residual_choice(stage))
+    return attach(original, choices, residual_choice(stage), keep_sums=stage.requantize == "shift")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from .._core.errors import RecipeError, nearest
-from ..quant import method
+from ..quant import METHODS, method
 from ..quant.correct import Rounding
 from ..quant.quantizer import WEIGHTS
 from ..train import TrainSettings
@@ -94,6 +94,8 @@ class QuantizeStage(Strict):
 
     Without training: `equalize` shares ranges between neighbouring layers before, `rounding` ("nearest" or "gptq") and
     `scale_correction` and `bias_correction` fit the quantized layers to the float ones on the calibration images.
+    `requantize = "shift"`: with methods whose steps are powers of two, a joint search of all of them, and integer biases,
+    so that sums become codes by shifts alone.
     """
 
     kind: Literal["quantize"]
@@ -109,6 +111,7 @@ class QuantizeStage(Strict):
     hard_method: str = "mmse_dual"
     hard_bits: StrictInt = 8
     hard_activation_bits: StrictInt | None = None
+    requantize: Literal["scale", "shift"] = "scale"
     equalize: bool = False
     rounding: Rounding = "nearest"
     scale_correction: bool = False
@@ -134,11 +137,24 @@ class QuantizeStage(Strict):
             raise RecipeError(f"method {self.method_of_activations!r} is for weights; name an activation_method")
         if self.weight_bits != "float" and WEIGHTS not in method(self.method).roles:
             raise RecipeError(f"method {self.method!r} is for activations; make it the activation_method")
+        if self.requantize == "shift":
+            self._check_shifts()
         return self
+
+    def _check_shifts(self) -> None:
+        overrides = [name for other in self.override for name in (other.method, other.activation_method) if name]
+        for name in (self.method, self.method_of_activations, self.edge_method, *overrides):
+            if "dyadic" not in method(name).claims:
+                known = ", ".join(key for key, parts in METHODS.items() if "dyadic" in parts.claims)
+                raise RecipeError(f'requantize = "shift" needs steps that are powers of two ({known}), got {name!r}')
+        if "float" in (self.weight_bits, self.activation_bits, self.first_last, self.residual_bits):
+            raise RecipeError('requantize = "shift" needs bits for weights and activations everywhere, got "float"')
+        if self.scale_correction:
+            raise RecipeError('requantize = "shift" keeps its powers of two; set scale_correction = false')
 
 
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
-ADDED_LATER = {"activation_method", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
+ADDED_LATER = {"activation_method", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction", "requantize",
                 "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits"}  # fmt: skip
 
 
@@ -189,6 +205,14 @@ class Recipe(Strict):
     published: Published | None = None
     goal_top1: float | None = Field(None, ge=0, le=100)
     output: Output = Output()
+
+    @model_validator(mode="after")
+    def _is_trainable(self) -> Recipe:
+        if self.train.epochs and any(stage.requantize == "shift" for stage in self.stage):
+            raise RecipeError(
+                f'requantize = "shift" is without training; set train.epochs = 0, got {self.train.epochs}'
+            )
+        return self
 
     def train_settings(self) -> TrainSettings:
         """The settings of the training stage."""
