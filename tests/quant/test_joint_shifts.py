@@ -204,6 +204,8 @@ def test_values_that_are_no_numbers_are_refused():
         ({"stage.method": "mmse"}, r'"shift" needs steps that are powers of two \(shift, shift_channel\), got .mmse'),
         ({"stage.edge_method": "lsq"}, "got 'lsq'"),
         ({"stage.activation_bits": "float"}, 'needs bits for weights and activations everywhere, got "float"'),
+        ({"stage.hard_share": 0.5}, "got 'mmse_dual'"),
+        ({"stage.scale_correction": True}, "keeps its powers of two"),
         ({"train.epochs": 3}, "set train.epochs = 0, got 3"),
         ({"stage.requantize": "shifts"}, "'scale' or 'shift'"),
     ],

@@ -94,7 +94,7 @@ class QuantizeStage(Strict):
 
     Without training: `equalize` shares ranges between neighbouring layers before, `rounding` ("nearest" or "gptq") and
     `scale_correction` and `bias_correction` fit the quantized layers to the float ones on the calibration images.
-    `requantize = "shift"`: with methods whose steps are powers of two, a joint search of all of them, and integer biases,
+    `requantize = "shift"`: with methods whose steps are powers of two, a joint search of all of them, and whole biases,
     so that sums become codes by shifts alone.
     """
 
@@ -143,7 +143,8 @@ class QuantizeStage(Strict):
 
     def _check_shifts(self) -> None:
         overrides = [name for other in self.override for name in (other.method, other.activation_method) if name]
-        for name in (self.method, self.method_of_activations, self.edge_method, *overrides):
+        hard = [self.hard_method] if self.hard_share else []
+        for name in (self.method, self.method_of_activations, self.edge_method, *hard, *overrides):
             if "dyadic" not in method(name).claims:
                 known = ", ".join(key for key, parts in METHODS.items() if "dyadic" in parts.claims)
                 raise RecipeError(f'requantize = "shift" needs steps that are powers of two ({known}), got {name!r}')
