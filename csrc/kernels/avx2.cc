@@ -38,7 +38,7 @@ const KernelSet& avx2_kernels() noexcept {
   static const KernelSet kernels = {
       "avx2",
       dot_u8,
-      dot<int16_t, int16_t>,
+      dot_s16,
       depthwise,
       winograd_input,
       winograd,

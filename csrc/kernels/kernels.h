@@ -81,16 +81,18 @@ struct PlanesArgs {
   size_t pitch;
 };
 
-// out[p][c] = bias[c] + sum over s, j of in[pixel p + tap (s, j) + c] * weight[s][c][j], modulo 2^32, for one block.
+// out[p][c] = bias[c] + sum over s, j of in[pixel p + tap (s, j) + c] * weight[s][c][j], modulo 2^32.
 struct DepthwiseArgs {
-  const uint8_t* in;  // at the block's first channel
+  const uint8_t* in;  // at the first block's first channel
   const size_t* pixels;
   size_t pixel_count;
   const size_t* taps;  // (steps, 4)
   size_t steps;
-  const int8_t* weights;  // (steps, 16, 4)
-  const int32_t* bias;    // (16,)
-  int32_t* out;           // (pixels, pitch)
+  size_t column_taps;     // 4; or less, where the taps behind have zero weights
+  const int8_t* weights;  // (blocks, steps, 16, 4)
+  size_t block_count;
+  const int32_t* bias;    // (blocks, 16)
+  int32_t* out;           // (pixels, pitch): 16 sums per block
   size_t pitch;
   // A window `slide` behind another reads at step s what the other reads at step s + `slide_steps`; 0: none does.
   size_t slide, slide_steps;

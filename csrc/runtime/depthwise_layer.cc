@@ -32,44 +32,37 @@ class DepthwiseLayer final : public Layer {
 
   void run(const Tile& tile, const uint8_t* operands, uint8_t*, void* out, size_t pitch) const override {
     DepthwiseArgs args{};
+    args.out = static_cast<int32_t*>(out);
     args.pitch = pitch;
-    run_blocks(tile, operands, static_cast<int32_t*>(out), nullptr, args);
+    run_tile(tile, operands, args);
   }
 
   bool makes_codes() const override { return makes_codes_; }
 
   void run_codes(const Tile& tile, const uint8_t* operands, uint8_t*, const CodesArgs& codes) const override {
     DepthwiseArgs args{};
-    run_blocks(tile, operands, nullptr, &codes, args);
+    args.codes = &codes;
+    run_tile(tile, operands, args);
   }
 
   size_t weight_bytes() const override { return weights_.size(); }
 
  private:
-  void run_blocks(const Tile& tile, const uint8_t* operands, int32_t* out, const CodesArgs* codes,
-                  DepthwiseArgs& args) const {
+  void run_tile(const Tile& tile, const uint8_t* operands, DepthwiseArgs& args) const {
     size_t offsets[kTilePixels];
     window_offsets(window_, frame_.pitch(), tile.first_pixel, tile.pixels, offsets);
     args.pixels = offsets;
     args.pixel_count = tile.pixels;
     args.taps = taps_.data();
     args.steps = steps_;
+    args.column_taps = std::min<size_t>(window_.kernel_h, 4);
     args.slide_steps = slide_steps();
     args.slide = args.slide_steps > 0 ? frame_.pitch().column * window_.stride_w : 0;
-    CodesArgs part;
-    for (size_t b = 0; b < tile.blocks; ++b) {
-      const size_t block = tile.first_block + b;
-      args.in = operands + block * kLanes;
-      args.weights = weights_.data() + block * steps_ * kLanes * 4;
-      args.bias = bias_.data() + block * kLanes;
-      if (codes == nullptr) {
-        args.out = out + b * kLanes;
-      } else {
-        part = codes_from(*codes, b);
-        args.codes = &part;
-      }
-      kernel_(args);
-    }
+    args.in = operands + tile.first_block * kLanes;
+    args.weights = weights_.data() + tile.first_block * steps_ * kLanes * 4;
+    args.block_count = tile.blocks;
+    args.bias = bias_.data() + tile.first_block * kLanes;
+    kernel_(args);
   }
 
   // Steps of four taps below each other, from left to right and then down.

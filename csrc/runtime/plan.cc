@@ -29,6 +29,12 @@ size_t row_pitch(const std::vector<Block>& blocks, size_t count) {
   return (pitch + kLanes - 1) / kLanes * kLanes;
 }
 
+// About `wanted` pixels, so that no small tile is left at the end.
+size_t even_tile(size_t pixels, size_t wanted) {
+  const size_t tiles = std::max<size_t>(1, (pixels + wanted / 2) / wanted);
+  return std::min(kTilePixels, ceil_div(pixels, tiles));
+}
+
 // Tiles of whole rows.
 void set_row_tiling(Stage& stage, size_t width) {
   stage.is_strip_image = true;
@@ -60,6 +66,7 @@ void set_tiling(Stage& stage, size_t images) {
                                           [](const Step& step) { return step.is_per_channel(); });
   if (stage.layer == nullptr && !is_per_channel && shape.channels < kLanes) stage.pitch = shape.channels;
   stage.tile_pixels = std::clamp<size_t>(std::max(kTileElements / stage.pitch, wanted), 1, kTilePixels);
+  if (stage.layer != nullptr) stage.tile_pixels = even_tile(stage.pixels * images, stage.tile_pixels);
   if (stage.layer != nullptr && stage.layer->tile_rows() > 0) set_row_tiling(stage, shape.width);
 }
 

@@ -102,22 +102,44 @@ void dot_tile_narrow(const DotU8& a, size_t block, size_t pixel) {
   store_tile<P>(a, wide_low, wide_high, block, pixel);
 }
 
-template <typename Operand, typename Weight>
-void dot(const DotArgs<Operand, Weight>& a) {
-  for (size_t b = 0; b < a.block_count; ++b) {
-    size_t p = 0;
-    for (; p + 4 <= a.pixel_count; p += 4) dot_tile<4>(a, b, p);
-    for (; p + 2 <= a.pixel_count; p += 2) dot_tile<2>(a, b, p);
-    for (; p < a.pixel_count; ++p) dot_tile<1>(a, b, p);
+struct WideTile {
+  static constexpr size_t kMostPixels = 6;
+  template <int P, typename Args>
+  static void run(const Args& a, size_t block, size_t pixel) { dot_tile<P>(a, block, pixel); }
+};
+
+struct NarrowTile {
+  static constexpr size_t kMostPixels = 4;
+  template <int P, typename Args>
+  static void run(const Args& a, size_t block, size_t pixel) { dot_tile_narrow<P>(a, block, pixel); }
+};
+
+template <typename Tile, typename Args>
+void dot_pixels(const Args& a, size_t block, size_t pixel, size_t count) {
+  switch (count) {
+    case 1: return Tile::template run<1>(a, block, pixel);
+    case 2: return Tile::template run<2>(a, block, pixel);
+    case 3: return Tile::template run<3>(a, block, pixel);
+    case 4: return Tile::template run<4>(a, block, pixel);
+    case 5: return Tile::template run<Tile::kMostPixels < 5 ? 1 : 5>(a, block, pixel);
+    default: return Tile::template run<Tile::kMostPixels < 6 ? 1 : 6>(a, block, pixel);
   }
 }
 
+// Pixels in tiles of about the same size: single pixels left behind large tiles would be slow.
+template <typename Tile, typename Args>
+void dot_blocks(const Args& a) {
+  const size_t tiles = (a.pixel_count + Tile::kMostPixels - 1) / Tile::kMostPixels;
+  for (size_t b = 0; b < a.block_count; ++b)
+    for (size_t t = 0, p = 0, end; t < tiles; ++t, p = end) {
+      end = a.pixel_count * (t + 1) / tiles;
+      dot_pixels<Tile>(a, b, p, end - p);
+    }
+}
+
+void dot_s16(const DotS16& a) { dot_blocks<WideTile>(a); }
+
 void dot_u8(const DotU8& a) {
-  if (a.flush < 8 && a.flush < a.tap_count) return dot(a);
-  for (size_t b = 0; b < a.block_count; ++b) {
-    size_t p = 0;
-    for (; p + 4 <= a.pixel_count; p += 4) dot_tile_narrow<4>(a, b, p);
-    for (; p + 2 <= a.pixel_count; p += 2) dot_tile_narrow<2>(a, b, p);
-    for (; p < a.pixel_count; ++p) dot_tile_narrow<1>(a, b, p);
-  }
+  if (a.flush < 8 && a.flush < a.tap_count) return dot_blocks<WideTile>(a);
+  dot_blocks<NarrowTile>(a);
 }

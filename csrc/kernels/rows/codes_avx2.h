@@ -18,9 +18,10 @@ inline __m256i pack_codes(const CodesArgs& a, const __m256i (&v)[4]) {
 }
 
 // `at`: index of the first of 8 codes to add.
+template <bool kHasResidual>
 inline __m256i rounded_8(const CodesArgs& a, __m256i sums, __m256 m, __m256 b, size_t at) {
   __m256 v = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), m), b);
-  if (a.residual != nullptr) {
+  if (kHasResidual) {
     const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a.residual + at));
     const __m256i sign = _mm256_set1_epi32(a.sign);
     const __m256i level = _mm256_sub_epi32(_mm256_xor_si256(_mm256_cvtepu8_epi32(codes), sign), sign);
@@ -30,31 +31,39 @@ inline __m256i rounded_8(const CodesArgs& a, __m256i sums, __m256 m, __m256 b, s
 }
 
 // 16 codes, cut behind the last channel.
-inline void store_16_codes(const CodesArgs& a, size_t pixel, size_t block, __m128i codes) {
-  uint8_t* to = a.codes + a.targets[pixel] + block * kLanes;
-  const size_t left = a.channels - block * kLanes;
+inline void store_16_codes(uint8_t* to, __m128i codes, size_t left) {
   if (left >= kLanes) return _mm_storeu_si128(reinterpret_cast<__m128i*>(to), codes);
   alignas(16) uint8_t bytes[kLanes];
   _mm_store_si128(reinterpret_cast<__m128i*>(bytes), codes);
   __builtin_memcpy(to, bytes, left);
 }
 
-// Codes of P neighbouring pixels of one block.
+template <int P, bool kHasResidual>
+KOMPAKT_INLINE inline void store_codes_of(const CodesArgs a, const __m256i (&low)[P], const __m256i (&high)[P],
+                                          size_t block, size_t pixel) {
+  const size_t channel = block * kLanes, left = a.channels - channel;
+  const __m256 m[2] = {_mm256_loadu_ps(a.m + channel), _mm256_loadu_ps(a.m + channel + 8)};
+  const __m256 b[2] = {_mm256_loadu_ps(a.b + channel), _mm256_loadu_ps(a.b + channel + 8)};
+  const size_t* targets = a.targets + pixel;
+  uint8_t* to = a.codes + channel;
+  KOMPAKT_UNROLL
+  for (int p = 0; p < P; p += 2) {
+    const int next = p + 1 < P ? p + 1 : p;
+    const size_t at = (pixel + p) * a.residual_pitch + channel, next_at = (pixel + next) * a.residual_pitch + channel;
+    const __m256i v[4] = {rounded_8<kHasResidual>(a, low[p], m[0], b[0], at),
+                          rounded_8<kHasResidual>(a, high[p], m[1], b[1], at + 8),
+                          rounded_8<kHasResidual>(a, low[next], m[0], b[0], next_at),
+                          rounded_8<kHasResidual>(a, high[next], m[1], b[1], next_at + 8)};
+    const __m256i codes = pack_codes(a, v);
+    store_16_codes(to + targets[p], _mm256_castsi256_si128(codes), left);
+    if (p + 1 < P) store_16_codes(to + targets[p + 1], _mm256_extracti128_si256(codes, 1), left);
+  }
+}
+
+// Codes of P neighbouring pixels of one block. The arguments are copied, so that no store of codes can change them.
 template <int P>
 KOMPAKT_INLINE inline void store_codes(const CodesArgs& a, const __m256i (&low)[P], const __m256i (&high)[P],
                                        size_t block, size_t pixel) {
-  const __m256 m[2] = {_mm256_loadu_ps(a.m + block * kLanes), _mm256_loadu_ps(a.m + block * kLanes + 8)};
-  const __m256 b[2] = {_mm256_loadu_ps(a.b + block * kLanes), _mm256_loadu_ps(a.b + block * kLanes + 8)};
-  KOMPAKT_UNROLL
-  for (int p = 0; p < P; p += 2) {
-    const size_t at = (pixel + p) * a.residual_pitch + block * kLanes;
-    __m256i v[4];
-    v[0] = rounded_8(a, low[p], m[0], b[0], at);
-    v[1] = rounded_8(a, high[p], m[1], b[1], at + 8);
-    v[2] = p + 1 < P ? rounded_8(a, low[(p + 1) % P], m[0], b[0], at + a.residual_pitch) : v[0];
-    v[3] = p + 1 < P ? rounded_8(a, high[(p + 1) % P], m[1], b[1], at + a.residual_pitch + 8) : v[1];
-    const __m256i codes = pack_codes(a, v);
-    store_16_codes(a, pixel + p, block, _mm256_castsi256_si128(codes));
-    if (p + 1 < P) store_16_codes(a, pixel + p + 1, block, _mm256_extracti128_si256(codes, 1));
-  }
+  if (a.residual == nullptr) return store_codes_of<P, false>(a, low, high, block, pixel);
+  store_codes_of<P, true>(a, low, high, block, pixel);
 }

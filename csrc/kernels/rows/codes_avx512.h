@@ -20,9 +20,10 @@ inline __m512i pack_codes(const CodesArgs& a, const __m512i (&v)[4]) {
 }
 
 // `at`: index of the first of 16 codes to add.
+template <bool kHasResidual>
 inline __m512i rounded_16(const CodesArgs& a, __m512i sums, __m512 m, __m512 b, size_t at) {
   __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m), b);
-  if (a.residual != nullptr) {
+  if (kHasResidual) {
     const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.residual + at));
     const __m512i sign = _mm512_set1_epi32(a.sign);
     const __m512i level = _mm512_sub_epi32(_mm512_xor_si512(_mm512_cvtepu8_epi32(codes), sign), sign);
@@ -31,19 +32,15 @@ inline __m512i rounded_16(const CodesArgs& a, __m512i sums, __m512 m, __m512 b, 
   return _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(a.inv_step)));
 }
 
-// The B * 16 bytes from byte `at` of `codes`, cut behind the last channel.
+// Run `index` of B * 16 bytes of `codes`, cut behind the last channel, `left` bytes on.
 template <int B>
-inline void store_part(const CodesArgs& a, size_t pixel, size_t block, __m512i codes, size_t at) {
-  alignas(64) uint8_t bytes[64];
-  _mm512_store_si512(bytes, codes);
-  const size_t left = a.channels - block * kLanes;
-  __builtin_memcpy(a.codes + a.targets[pixel] + block * kLanes, bytes + at, left < B * kLanes ? left : B * kLanes);
-}
-
-template <int B>
-inline void store_run(const CodesArgs& a, size_t pixel, size_t block, __m512i codes, int index) {
-  if (a.channels < (block + B) * kLanes) return store_part<B>(a, pixel, block, codes, index * B * kLanes);
-  uint8_t* to = a.codes + a.targets[pixel] + block * kLanes;
+inline void store_run(uint8_t* to, __m512i codes, int index, size_t left) {
+  if (left < B * kLanes) {
+    alignas(64) uint8_t bytes[64];
+    _mm512_store_si512(bytes, codes);
+    __builtin_memcpy(to, bytes + index * B * kLanes, left);
+    return;
+  }
   if constexpr (B == 4) _mm512_storeu_si512(to, codes);
   if constexpr (B == 2)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
@@ -57,28 +54,38 @@ inline void store_run(const CodesArgs& a, size_t pixel, size_t block, __m512i co
   }
 }
 
-// Codes of P neighbouring pixels x B neighbouring blocks; B is 1, 2 or 4.
-template <int P, int B>
-KOMPAKT_INLINE inline void store_codes(const CodesArgs& a, const __m512i (&sum)[P][B], size_t block, size_t pixel) {
+template <int P, int B, bool kHasResidual>
+KOMPAKT_INLINE inline void store_codes_of(const CodesArgs a, const __m512i (&sum)[P][B], size_t block, size_t pixel) {
   constexpr int kRuns = 4 / B;  // pixels whose codes fill a vector
+  const size_t channel = block * kLanes, left = a.channels - channel;
   __m512 m[B], b[B];
   KOMPAKT_UNROLL
   for (int i = 0; i < B; ++i) {
-    m[i] = _mm512_loadu_ps(a.m + (block + i) * kLanes);
-    b[i] = _mm512_loadu_ps(a.b + (block + i) * kLanes);
+    m[i] = _mm512_loadu_ps(a.m + channel + i * kLanes);
+    b[i] = _mm512_loadu_ps(a.b + channel + i * kLanes);
   }
-  const size_t residual = pixel * a.residual_pitch + block * kLanes;
+  const size_t* targets = a.targets + pixel;
+  uint8_t* to = a.codes + channel;
+  const size_t residual = pixel * a.residual_pitch + channel;
   KOMPAKT_UNROLL
   for (int p = 0; p < P; p += kRuns) {
     __m512i v[4] = {};
     KOMPAKT_UNROLL
     for (int i = 0; i < 4; ++i)
       if (p + i / B < P)
-        v[i] = rounded_16(a, sum[p + i / B][i % B], m[i % B], b[i % B],
-                          residual + (p + i / B) * a.residual_pitch + (i % B) * kLanes);
+        v[i] = rounded_16<kHasResidual>(a, sum[p + i / B][i % B], m[i % B], b[i % B],
+                                        residual + (p + i / B) * a.residual_pitch + (i % B) * kLanes);
     const __m512i codes = pack_codes(a, v);
     KOMPAKT_UNROLL
     for (int i = 0; i < kRuns; ++i)
-      if (p + i < P) store_run<B>(a, pixel + p + i, block, codes, i);
+      if (p + i < P) store_run<B>(to + targets[p + i], codes, i, left);
   }
+}
+
+// Codes of P neighbouring pixels x B neighbouring blocks; B is 1, 2 or 4. The arguments are copied, so that no store of
+// codes can change them.
+template <int P, int B>
+KOMPAKT_INLINE inline void store_codes(const CodesArgs& a, const __m512i (&sum)[P][B], size_t block, size_t pixel) {
+  if (a.residual == nullptr) return store_codes_of<P, B, false>(a, sum, block, pixel);
+  store_codes_of<P, B, true>(a, sum, block, pixel);
 }
