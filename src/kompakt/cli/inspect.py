@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ def inspect(source: str, input_shape: tuple[int, ...] | None, kernels: bool, as_
 
 def _inspect_file(path: Path, kernels: bool, as_json: bool) -> None:
     from ..artifact import from_bytes, sections
-    from ..measure import program_cost
+    from ..measure import energy_per_value_pj, program_cost, requantization_costs
 
     data = path.read_bytes()
     program, metadata = from_bytes(data)
@@ -54,6 +55,8 @@ def _inspect_file(path: Path, kernels: bool, as_json: bool) -> None:
         "nodes": len(program.nodes), "parameters": cost.parameters, "macs": cost.macs, "bops": cost.bops,
         "peak_bytes": cost.peak_bytes, "metadata": metadata,
         "layers": [_layer(program, layer) for layer in cost.layers],
+        "sums_to_codes": {"by": [asdict(way) for way in requantization_costs(program)],
+                          "pj_per_8_bit_value": dict(energy_per_value_pj(8))},
     }  # fmt: skip
     if kernels:
         from ..engine import load
@@ -91,6 +94,7 @@ def _print_file(content: dict[str, Any]) -> None:
         f"\n{count_text(content['parameters'])} parameters, {content['macs'] / 1e6:.2f} M MACs, "
         f"{content['bops'] / 1e9:.3f} G BOPs, at most {count_text(content['peak_bytes'])} bytes of values at once"
     )
+    click.echo(_requantization_text(content["sums_to_codes"]))
     click.echo("sections: " + ", ".join(f"{name} {count_text(size)}" for name, size in content["sections"].items()))
     if "kernels" in content:
         click.echo(f"\nkernels on {content['isa']}, with the estimated cycles of all that could run the layer\n")
@@ -98,6 +102,13 @@ def _print_file(content: dict[str, Any]) -> None:
     click.echo("")
     for key, value in content["metadata"].items():
         click.echo(f"{key}: " + str(value).replace("\n", "\n    "))
+
+
+def _requantization_text(found: dict[str, Any]) -> str:
+    """One line: how sums become codes, and what each way takes."""
+    parts = [f"{count_text(way['values'])} by {way['way']}, {way['energy_pj'] / 1e6:.3f} uJ" for way in found["by"]]
+    prices = ", ".join(f"{way} {price:.1f} pJ" for way, price in found["pj_per_8_bit_value"].items())
+    return f"sums to codes: {'; '.join(parts) or 'none'} (arithmetic alone, 45 nm; an 8-bit value by {prices})"
 
 
 def _kernel_rows(kernels: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
