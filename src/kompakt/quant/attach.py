@@ -96,6 +96,24 @@ def calibrate(graph: Graph, batch: Tensor) -> None:
             slot.calibrating = False
 
 
+def check_ranges(graph: Graph) -> None:
+    """After calibration: every quantizer saw something to quantize.
+
+    Raises: QuantizerError naming the first that saw zeros alone.
+    """
+    remedy = "so it has no range; remove the layer, or leave it in float"
+    for node in graph.layers():
+        layer = graph.submodule(node)
+        if parametrize.is_parametrized(layer, "weight") and not layer.parametrizations.weight.original.any():
+            raise QuantizerError(f'{node.target}.weight: is zero everywhere, {remedy} (weight_bits = "float")')
+    for slot in graph.module.modules():
+        if isinstance(slot, ActivationSlot) and slot.is_dead:
+            raise QuantizerError(
+                f"{slot.label}: is zero in all calibration samples, {remedy} (activation_bits, residual_bits = "
+                '"float"); or give other samples'
+            )
+
+
 def quantizers(graph: Graph) -> Iterator[Quantizer]:
     """Every quantizer of the graph, weights and activations."""
     return (module for module in graph.module.modules() if isinstance(module, Quantizer))

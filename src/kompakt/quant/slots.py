@@ -26,11 +26,15 @@ class ActivationSlot(Slot):
 
     Args:
         label: names the edge in errors.
+
+    Attributes:
+        is_dead: whether all values that it was fitted to were zero.
     """
 
     def __init__(self, quantizer: Quantizer, method: str, label: str) -> None:
         super().__init__()
         self.quantizer, self.method, self.label, self.calibrating = quantizer, method, label, False
+        self.is_dead = False
 
     def forward(self, x: Tensor) -> Tensor:
         if self.calibrating:
@@ -44,3 +48,4 @@ class ActivationSlot(Slot):
             self.quantizer.fit(x)
         except QuantizerError as error:
             raise QuantizerError(f"{self.label}: {error}") from None
+        self.is_dead = not x.any()

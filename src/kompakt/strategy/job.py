@@ -22,7 +22,7 @@ from ..engine import Engine
 from ..engine import load as load_engine
 from ..graph import Graph, equalize, fold_batch_norm, trace
 from ..quant import QuantizerTraining, method
-from ..quant.attach import attach, calibrate
+from ..quant.attach import attach, calibrate, check_ranges
 from ..quant.correct import Corrections, OnLayer, correct
 from ..quant.joint_shifts import round_biases, search_shifts
 from ..report import summary_table
@@ -104,6 +104,8 @@ def prepare(
     base = equalize(base) if stage.equalize else base
     graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
+    if recipe.train.epochs == 0:
+        check_ranges(graph)
     if stage.requantize == "shift":
         search_shifts(graph, base, batch, _timed(on_progress))
     what = Corrections(stage.rounding, stage.scale_correction, stage.bias_correction)

@@ -22,7 +22,7 @@ def batch_size_of(split: Split, largest: int = LARGEST_BATCH) -> int:
 
 
 @torch.no_grad()
-def predict(module: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
+def predict(module: nn.Module, dataset: Dataset, split: Split, batch_size: int = LARGEST_BATCH) -> np.ndarray:
     """Outputs for every image of `split`, float32 (N, classes), in evaluation mode and float32; the mode stays.
 
     Raises: DataError for an empty split.
@@ -32,7 +32,7 @@ def predict(module: nn.Module, dataset: Dataset, split: Split) -> np.ndarray:
     device, modes = next(module.parameters()).device, {m: m.training for m in module.modules()}
     module.eval()
     try:
-        parts, batch_size = [], batch_size_of(split)
+        parts, batch_size = [], batch_size_of(split, batch_size)
         for i in range(0, len(split), batch_size):
             x = torch.from_numpy(dataset.normalise(split.images[i : i + batch_size]))
             parts.append(module(in_channels_last(x).to(device)).float().cpu().numpy())
