@@ -16,6 +16,7 @@ from ..encoding import Encoding, levels
 from ..ops import steps
 from .alternating_basis import AlternatingBasis
 from .calibrated_step import CalibratedStep
+from .friendly_clusters import FriendlyClusters
 from .grids import Basis, Codebook, Grid, MidRise, Offset, Uniform
 from .joint_steps import JointSteps
 from .learned_clip import LearnedClip
@@ -26,7 +27,16 @@ from .nested_clusters import NestedClusters
 from .optimal_clusters import OptimalClusters
 from .powers_of_two import PowersOfTwo
 from .rule import Rule
-from .surrogates import Surrogate, clip_only, clipped, offset_aware, saturated, step_aware, straight_through
+from .surrogates import (
+    Surrogate,
+    clip_only,
+    clipped,
+    offset_aware,
+    postponed,
+    saturated,
+    step_aware,
+    straight_through,
+)
 from .symmetric_scales import Signs, SymmetricScales, scaled
 from .unit_step import UnitStep
 
@@ -62,6 +72,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "power_of_two_step": partial(CalibratedStep, criterion=steps.power_of_two_step),
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
     "optimal_clusters": OptimalClusters,
+    "friendly_clusters": FriendlyClusters,
     "nested_clusters": NestedClusters,
     "joint_steps": JointSteps,
 }
@@ -73,6 +84,7 @@ SURROGATES: dict[str, Surrogate] = {
     "scaled": scaled,
     "clipped": clipped,
     "straight_through": straight_through,
+    "postponed": postponed,
 }
 
 

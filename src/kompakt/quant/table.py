@@ -51,6 +51,8 @@ METHODS: dict[str, Parts] = {
                            claims=WITH_ZERO | DYADIC),
     "dp_net": Parts("codebook", "optimal_clusters", "straight_through", "channel", (1, 2, 3, 4), roles=ONLY_WEIGHTS,
                     claims=frozenset({"idempotent", "monotone"})),
+    "dp_net_trained": Parts("codebook", "friendly_clusters", "postponed", "tensor", (1, 2, 3, 4), roles=ONLY_WEIGHTS,
+                            claims=frozenset({"idempotent", "monotone"})),
     "scalable": Parts("codebook", "nested_clusters", "straight_through", "channel", (1, *TWO_TO_EIGHT),
                       roles=ONLY_WEIGHTS, claims=frozenset({"idempotent", "monotone"})),
     "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), roles=ONLY_WEIGHTS, claims=WITH_ZERO),
