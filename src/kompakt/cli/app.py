@@ -16,6 +16,7 @@ from .cut import cut
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .groups import groups
 from .importing import import_integers
 from .inspect import inspect
 from .lists import methods, recipes
@@ -24,6 +25,7 @@ from .plan import plan
 from .report import report
 from .results import results
 from .run import run
+from .schemes import schemes
 from .sensitivity import sensitivity
 from .verify import verify
 from .versions import library_version
@@ -73,6 +75,8 @@ for _command in (
     verify,
     run,
     sensitivity,
+    schemes,
+    groups,
     cut,
     bench,
     report,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .._core.errors import QuantizerError, nearest
 from ..encoding import Encoding, levels
-from ..ops import steps
+from ..ops import data_free, steps
 from .alternating_basis import AlternatingBasis
 from .calibrated_step import CalibratedStep
 from .friendly_clusters import FriendlyClusters
@@ -26,6 +26,7 @@ from .moment_clip import MomentClip
 from .nested_clusters import NestedClusters
 from .optimal_clusters import OptimalClusters
 from .powers_of_two import PowersOfTwo
+from .range_levels import RangeLevels
 from .rule import Rule
 from .surrogates import (
     Surrogate,
@@ -75,6 +76,8 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "friendly_clusters": FriendlyClusters,
     "nested_clusters": NestedClusters,
     "joint_steps": JointSteps,
+    "affine_levels": partial(RangeLevels, scheme=data_free.affine_levels),
+    "power_levels": partial(RangeLevels, scheme=data_free.power_levels),
 }
 SURROGATES: dict[str, Surrogate] = {
     "step_aware": step_aware,
