@@ -28,6 +28,11 @@ def largest_step(x: Tensor, lo: int, hi: int) -> Tensor:
     return top.clamp_min(SMALLEST_STEP)
 
 
+def magnitude_step(x: Tensor, lo: int, hi: int) -> Tensor:
+    """The step whose highest level is the largest magnitude; on a signed grid the lowest level stays unused."""
+    return (x.abs().amax(1) / hi).clamp_min(SMALLEST_STEP)
+
+
 def percentile_step(x: Tensor, lo: int, hi: int, percentile: float = PERCENTILE) -> Tensor:
     """The step that clips `100 - percentile` percent of a row's values, counted by magnitude."""
     kept = max(1, math.ceil(x.shape[1] * percentile / 100))

@@ -28,6 +28,7 @@ from .optimal_clusters import OptimalClusters
 from .powers_of_two import PowersOfTwo
 from .range_levels import RangeLevels
 from .rule import Rule
+from .single_batch import single_batch_step
 from .surrogates import (
     Surrogate,
     clip_only,
@@ -51,6 +52,7 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "signs": Signs,
     "signs_of_rows": partial(Signs, axes=(0,), scales=3),
     "signs_of_positions": partial(Signs, axes=(0, 1), scales=15),
+    "signed": lambda bits, _: Uniform(bits, True),
     "half_up": partial(Uniform, half_up=True),
     "basis": Basis,
     "binary_basis": partial(Basis, is_binary=True),
@@ -71,6 +73,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "least_squares_step": partial(CalibratedStep, criterion=steps.least_squares_step),
     "entropy_step": partial(CalibratedStep, criterion=steps.entropy_step),
     "power_of_two_step": partial(CalibratedStep, criterion=steps.power_of_two_step),
+    "single_batch_step": single_batch_step,
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
     "optimal_clusters": OptimalClusters,
     "friendly_clusters": FriendlyClusters,

@@ -52,6 +52,7 @@ METHODS: dict[str, Parts] = {
     "mmse_dual": Parts("binary_basis", "joint_steps", "straight_through", "channel", (4, 6, 8), roles=ONLY_WEIGHTS,
                        claims=WITH_ZERO),
     "entropy": Parts("uniform", "entropy_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "fixed_point": Parts("signed", "single_batch_step", "step_aware", "channel", (6, 7, 8), claims=WITH_ZERO),
     "shift": Parts("half_up", "power_of_two_step", "step_aware", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO | DYADIC),
     "shift_channel": Parts("half_up", "power_of_two_step", "step_aware", "channel", TWO_TO_EIGHT,
                            claims=WITH_ZERO | DYADIC),
