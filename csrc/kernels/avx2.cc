@@ -45,6 +45,7 @@ const KernelSet& avx2_kernels() noexcept {
       winograd_weights,
       winograd4_input,
       winograd4,
+      winograd4_weights,
       gemv,
       kGemvBits,
       planes,

@@ -49,6 +49,7 @@ const KernelSet& avx512_kernels() noexcept {
       winograd_weights,
       winograd4_input,
       winograd4,
+      winograd4_weights,
       gemv,
       kGemvBits,
       planes,

@@ -143,7 +143,8 @@ struct Winograd4Args {
   size_t depth;
   size_t steps;  // pairs of channels in use
   size_t part;   // pairs whose share of an output is proven to fit INT32_MAX / 64
-  const int16_t* weights;  // (blocks, 36 points, steps, 16, 2)
+  size_t pitch;  // steps from point to point of the weights
+  const int16_t* weights;  // (blocks, 36 points, pitch, 16, 2)
   size_t block_count;
   const int32_t* bias;  // (blocks, 16), of the outputs
   int32_t* const* out;  // (tiles, 4, 4): where 16 outputs per block go
@@ -305,6 +306,9 @@ struct KernelSet {
   void (*winograd_weights)(const uint8_t* packed, int bits, size_t steps, int8_t* weights);
   void (*winograd4_input)(const Winograd4Input& args);
   void (*winograd4)(const Winograd4Args& args);
+  // Weights of one block for Winograd4Args from its levels, signed bytes (steps, 9 taps, 16, 2): number n of a step's 32 is
+  // at 2 n, below 16, and at 2 (n - 16) + 1.
+  void (*winograd4_weights)(const uint8_t* levels, size_t steps, size_t pitch, int16_t* weights);
   void (*gemv)(const GemvArgs& args);
   int gemv_bits;  // widest codes that `gemv` expands, besides 8
   void (*planes)(const PlanesArgs& args);

@@ -38,6 +38,7 @@ const KernelSet& portable_kernels() noexcept {
       winograd_weights,
       winograd4_input,
       winograd4,
+      winograd4_weights,
       gemv,
       kGemvBits,
       planes,

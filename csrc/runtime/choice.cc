@@ -74,12 +74,10 @@ size_t step_count(Family family, const Window& window) {
 }
 
 // Bytes of packed weights that one cycle brings from the last-level cache; from the second, where weights of layers up
-// to kNearBytes are taken to stay from call to call; and from memory, where those above kFarBytes are taken to lie.
+// to kNearBytes are taken to stay from call to call.
 constexpr double kStreamBytes = 18;
 constexpr double kNearStreamBytes = 32;
-constexpr double kFarStreamBytes = 3;
 constexpr size_t kNearBytes = size_t{512} << 10;
-constexpr size_t kFarBytes = size_t{8} << 20;
 
 size_t weight_bytes(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const size_t steps = block_count(row.family, spec.window) * step_count(row.family, spec.window);
@@ -89,8 +87,7 @@ size_t weight_bytes(const KernelRow& row, const LayerSpec& spec, const KernelSet
 }
 
 double stream_cycles(size_t bytes) {
-  const double per_cycle = bytes <= kNearBytes ? kNearStreamBytes : bytes <= kFarBytes ? kStreamBytes : kFarStreamBytes;
-  return static_cast<double>(bytes) / per_cycle;
+  return static_cast<double>(bytes) / (bytes <= kNearBytes ? kNearStreamBytes : kStreamBytes);
 }
 
 // Cycles to split an image into bit planes and to gather every window's bits.
@@ -110,17 +107,21 @@ bool belongs(const KernelRow& row, const KernelSet& kernels) {
   return true;
 }
 
-// Cycles to transform inputs, per channel of a tile; of Winograd's 2x2 and 4x4 outputs.
-constexpr double kTransformCycles = 1, kTransform4Cycles = 12;
+// Cycles to transform inputs, per channel of a tile; of Winograd's 2x2 and 4x4 outputs. And to transform two channels'
+// weights of a block, where that is not done at load.
+constexpr double kTransformCycles = 1, kTransform4Cycles = 12, kTransformWeightsCycles = 130;
 
-double winograd_cost(const KernelRow& row, const LayerSpec& spec) {
+double winograd_cost(const KernelRow& row, const LayerSpec& spec, double stream) {
   const Window& window = spec.window;
   const bool is_large = row.family == Family::Winograd4;
   const size_t unit = is_large ? 4 : 2;
   const size_t tiles = ((window.out.height + unit - 1) / unit) * ((window.out.width + unit - 1) / unit);
   const double products = static_cast<double>(step_count(row.family, window)) * row.step_cycles + row.pair_cycles;
   const double transform = 16 + static_cast<double>(window.in.channels) * (is_large ? kTransform4Cycles : kTransformCycles);
-  return static_cast<double>(tiles) * (static_cast<double>(block_count(row.family, window)) * products + transform);
+  const auto blocks = static_cast<double>(block_count(row.family, window));
+  if (is_large && winograd4_keeps_levels(window))
+    stream = blocks * static_cast<double>(step_count(row.family, window)) / 36 * kTransformWeightsCycles;
+  return static_cast<double>(tiles) * (blocks * products + transform) + stream;
 }
 
 // Estimated cycles for one image, without the steps that follow in any case.
@@ -128,7 +129,7 @@ double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernel
   const Window& window = spec.window;
   const double tiles = static_cast<double>(window.out.pixels() * block_count(row.family, window));
   const double stream = stream_cycles(weight_bytes(row, spec, kernels));
-  if (row.family == Family::Winograd || row.family == Family::Winograd4) return winograd_cost(row, spec) + stream;
+  if (row.family == Family::Winograd || row.family == Family::Winograd4) return winograd_cost(row, spec, stream);
   double work = static_cast<double>(step_count(row.family, window)) * row.step_cycles;
   if (row.family == Family::Planes) {
     const double planes = spec.input.encoding.bits;

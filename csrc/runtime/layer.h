@@ -88,6 +88,8 @@ std::unique_ptr<Layer> make_real(const LayerSpec& spec, const KernelSet& kernels
 // Empty when levels are small enough for exact transforms, else why not. `has_narrow_sums`: two products must fit int16.
 std::string winograd_obstacle(const LayerSpec& spec, bool has_narrow_sums);
 std::string winograd4_obstacle(const LayerSpec& spec);
+// Whether F(4x4, 3x3) transforms weights of such a layer at every run.
+bool winograd4_keeps_levels(const Window& window);
 // Whether the window is 3x3, of stride 1, neither dilated nor grouped.
 bool is_plain_3x3(const Window& window);
 // Taps of vpmaddubsw sums that fit int16 for this layer's ranges; 0 where one sum of two products may not fit.

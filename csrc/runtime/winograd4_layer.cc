@@ -5,7 +5,6 @@
 // arithmetic (winograd4/body.h), so channels are summed in parts that cannot exceed INT32_MAX / 64.
 #include <algorithm>
 #include <cstdlib>
-#include <utility>
 
 #include "runtime/operands.h"
 #include "runtime/output_tiles.h"
@@ -19,8 +18,15 @@ constexpr int64_t kOutputGain = 64;
 // Tiles of 6x6 pixels that share one pass over a block's weights.
 constexpr size_t kTilesPerPass = 16;
 
+// Transformed weights above this size, read once for an image, come from beyond the second-level cache: they are kept as
+// levels, and transformed a block at a time into memory that is near.
+constexpr size_t kManyWeightBytes = size_t{1} << 20;
+
 // Longest row: a tile holds four of them, with all of their points.
 constexpr size_t kMaxWidth = 1024;
+
+// Steps from point to point: an odd number of cache lines, so that the points of a step lie in different sets.
+size_t point_pitch(const Window& window) { return (window.in.channels + 1) / 2 | 1; }
 
 // Magnitudes of weights, summed over the taps of a pair of input channels: (outputs, steps).
 using Magnitudes = std::vector<int32_t>;
@@ -48,16 +54,22 @@ class Winograd4Layer final : public Layer {
  public:
   Winograd4Layer(const LayerSpec& spec, const KernelSet& kernels)
       : Layer(spec.window, blocks_across(spec.window)), input_(kernels.winograd4_input), kernel_(kernels.winograd4),
-        tiles_(spec.window, kUnit, kTilesPerPass), operands_(spec.input.encoding, kernels, byte_offset(spec)) {
+        expand_(kernels.winograd4_weights), tiles_(spec.window, kTilesPerPass),
+        operands_(spec.input.encoding, kernels, byte_offset(spec)) {
     frame_elements(tiles_.framed());
     row_ = tiles_.framed().frame_width() * window_.in.channels;
     depth_ = round_up_to(window_.in.channels, kLanes);
     steps_ = (window_.in.channels + 1) / 2;
-    weights_.assign(blocks_.size() * kPoints * steps_ * kLanes * 2, 0);
+    pitch_ = point_pitch(window_);
+    is_expanded_ = !winograd4_keeps_levels(window_);
+    if (is_expanded_)
+      weights_.resize(blocks_.size() * block_bytes() / sizeof(int16_t));
+    else
+      levels_.reserve(blocks_.size() * level_bytes());
     bias_.assign(blocks_.size() * kLanes, 0);
     Magnitudes magnitudes(window_.out.channels * steps_, 0);
-    for (size_t channel = 0; channel < window_.out.channels; ++channel)
-      pack_channel(spec, channel, magnitudes.data() + channel * steps_);
+    for (size_t block = 0; block < blocks_.size(); ++block)
+      pack_block(spec, block, magnitudes.data() + block * kLanes * steps_);
     const int32_t operand = levels_of(spec.input.encoding).high + byte_offset(spec);
     part_ = largest_part(magnitudes, steps_, INT32_MAX / kOutputGain / std::max(1, operand));
   }
@@ -74,13 +86,13 @@ class Winograd4Layer final : public Layer {
   size_t scratch_bytes(size_t pixels) const override {
     const size_t tiles = tiles_.count(pixels);
     return tiles * (points_bytes() + kUnit * kUnit * sizeof(int32_t*)) +
-           rows_bytes() + blocks_.size() * kLanes * sizeof(int32_t) + kSlack;
+           rows_bytes() + blocks_.size() * kLanes * sizeof(int32_t) + (is_expanded_ ? 0 : block_bytes()) + kSlack;
   }
 
   void run(const Tile& tile, const uint8_t* frame, uint8_t* scratch, void* out, size_t pitch) const override {
     const size_t count = tiles_.count(tile.pixels);
-    auto* points = reinterpret_cast<int16_t*>(scratch);
-    auto** targets = reinterpret_cast<int32_t**>(scratch + count * points_bytes());
+    auto* points = reinterpret_cast<int16_t*>(scratch + (is_expanded_ ? 0 : block_bytes()));
+    auto** targets = reinterpret_cast<int32_t**>(points + count * kPoints * depth_);
     auto* nowhere = reinterpret_cast<int32_t*>(targets + count * kUnit * kUnit);
     transform(tile, frame, reinterpret_cast<int16_t*>(nowhere + blocks_.size() * kLanes), points);
     tiles_.set_targets(tile.pixels, static_cast<int32_t*>(out), pitch, nowhere, targets);
@@ -90,16 +102,21 @@ class Winograd4Layer final : public Layer {
     args.depth = depth_;
     args.steps = steps_;
     args.part = part_;
-    args.weights = weights_.data() + tile.first_block * kPoints * steps_ * kLanes * 2;
+    args.pitch = pitch_;
+    args.weights = weights_.data() + tile.first_block * block_bytes() / sizeof(int16_t);
     args.block_count = tile.blocks;
     args.bias = bias_.data() + tile.first_block * kLanes;
     args.out = targets;
-    kernel_(args);
+    if (is_expanded_) return kernel_(args);
+    run_levels(args, tile, reinterpret_cast<int16_t*>(scratch), targets);
   }
 
-  size_t weight_bytes() const override { return weights_.size() * sizeof(int16_t); }
+  size_t weight_bytes() const override { return weights_.size() * sizeof(int16_t) + levels_.size(); }
 
  private:
+  // Of a block's transformed weights, and of its levels.
+  size_t block_bytes() const { return kPoints * pitch_ * kLanes * 2 * sizeof(int16_t); }
+  size_t level_bytes() const { return steps_ * 9 * kLanes * 2; }
   // Of one tile's points, and of what is between the two halves of the transform.
   size_t points_bytes() const { return kPoints * depth_ * sizeof(int16_t); }
   size_t rows_bytes() const { return (kUnit * tiles_.across() + 2) * 6 * depth_ * sizeof(int16_t); }
@@ -122,49 +139,47 @@ class Winograd4Layer final : public Layer {
     }
   }
 
-  void pack_channel(const LayerSpec& spec, size_t channel, int32_t* magnitudes) {
-    const size_t block = channel / kLanes, lane = channel % kLanes;
-    int64_t sum = 0;
-    for (size_t i = 0; i < window_.in.channels; ++i) {
-      int32_t u[6][6];
-      const auto [total, magnitude] = transform_weight(spec, channel, i, u);
-      sum += total;
-      magnitudes[i / 2] += magnitude;
-      for (size_t point = 0; point < kPoints; ++point) {
-        const size_t step = (block * kPoints + point) * steps_ + i / 2;
-        weights_[(step * kLanes + lane) * 2 + i % 2] = static_cast<int16_t>(u[point % 6][point / 6]);
-      }
+  // Transforms one block after the other to `weights`.
+  void run_levels(Winograd4Args& args, const Tile& tile, int16_t* weights, int32_t** targets) const {
+    args.weights = weights;
+    args.block_count = 1;
+    for (size_t block = tile.first_block; block < tile.first_block + tile.blocks; ++block) {
+      expand_(levels_.data() + block * level_bytes(), steps_, pitch_, weights);
+      kernel_(args);
+      args.bias += kLanes;
+      for (size_t i = 0; i < kUnit * kUnit * args.tile_count; ++i) targets[i] += kLanes;
     }
-    bias_[channel] = static_cast<int32_t>(-byte_offset(spec) * sum);
   }
 
-  // u = (6G) g (6G)' of one input channel; gives the sums of g and of its magnitudes.
-  static std::pair<int32_t, int32_t> transform_weight(const LayerSpec& spec, size_t channel, size_t input, int32_t (&u)[6][6]) {
-    const auto spread = [](const int32_t (&g)[3], int32_t (&v)[6]) {
-      const int32_t ends = g[0] + g[2], far = g[0] + 4 * g[2];
-      const int32_t all[6] = {6 * g[0], -ends - g[1], g[1] - ends, far + 2 * g[1], far - 2 * g[1], 6 * g[2]};
-      std::copy(all, all + 6, v);
-    };
-    int32_t sum = 0, magnitude = 0, columns[3][6];
-    for (size_t kw = 0; kw < 3; ++kw) {
-      int32_t g[3];
-      for (size_t kh = 0; kh < 3; ++kh) {
-        g[kh] = spec.level(channel, input * 9 + kh * 3 + kw);
-        sum += g[kh];
-        magnitude += std::abs(g[kh]);
-      }
-      spread(g, columns[kw]);
+  void pack_block(const LayerSpec& spec, size_t block, int32_t* magnitudes) {
+    std::vector<uint8_t> levels(level_bytes(), 0);
+    for (size_t lane = 0; lane < blocks_[block].lanes; ++lane) {
+      int32_t sum = 0;
+      for (size_t i = 0; i < window_.in.channels; ++i)
+        for (size_t tap = 0; tap < 9; ++tap) {
+          const int32_t level = spec.level(blocks_[block].channel + lane, 9 * i + tap);
+          const size_t number = 2 * lane + i % 2;
+          levels[(i / 2 * 9 + tap) * 2 * kLanes + number % kLanes * 2 + number / kLanes] = static_cast<uint8_t>(level);
+          magnitudes[lane * steps_ + i / 2] += std::abs(level);
+          sum += level;
+        }
+      bias_[block * kLanes + lane] = -byte_offset(spec) * sum;
     }
-    for (size_t r = 0; r < 6; ++r) spread({columns[0][r], columns[1][r], columns[2][r]}, u[r]);
-    return {sum, magnitude};
+    if (is_expanded_)
+      expand_(levels.data(), steps_, pitch_, weights_.data() + block * block_bytes() / sizeof(int16_t));
+    else
+      levels_.insert(levels_.end(), levels.begin(), levels.end());
   }
 
   void (*input_)(const Winograd4Input&);
   void (*kernel_)(const Winograd4Args&);
-  OutputTiles tiles_;
+  void (*expand_)(const uint8_t*, size_t, size_t, int16_t*);
+  OutputTiles<kUnit> tiles_;
   Operands<uint8_t> operands_;
-  size_t row_ = 0, depth_ = 0, steps_ = 0, part_ = 0;
-  std::vector<int16_t> weights_;
+  size_t row_ = 0, depth_ = 0, steps_ = 0, part_ = 0, pitch_ = 0;
+  bool is_expanded_ = true;
+  std::vector<int16_t> weights_;  // transformed, if they are expanded
+  std::vector<uint8_t> levels_;    // else
   std::vector<int32_t> bias_;
 };
 
@@ -174,6 +189,12 @@ std::string winograd4_obstacle(const LayerSpec& spec) {
   if (!is_plain_3x3(spec.window)) return "not a 3x3 window of stride 1";
   if (spec.window.out.width > kMaxWidth) return "rows of more than " + std::to_string(kMaxWidth) + " pixels";
   return fits_bytes(spec) ? "" : "levels exceed a byte";
+}
+
+bool winograd4_keeps_levels(const Window& window) {
+  const OutputTiles<kUnit> tiles(window, kTilesPerPass);
+  const size_t bytes = blocks_across(window).size() * kPoints * point_pitch(window) * kLanes * 2 * sizeof(int16_t);
+  return tiles.rows_per_pass() >= tiles.framed().out.height && bytes > kManyWeightBytes;
 }
 
 std::unique_ptr<Layer> make_winograd4(const LayerSpec& spec, const KernelSet& kernels) {

@@ -44,7 +44,7 @@ class WinogradLayer final : public Layer {
  public:
   WinogradLayer(const LayerSpec& spec, const KernelSet& kernels)
       : Layer(spec.window, blocks_across(spec.window)), input_(kernels.winograd_input), kernel_(kernels.winograd),
-        expand_(kernels.winograd_weights), tiles_(spec.window, kUnit, kTilesPerPass),
+        expand_(kernels.winograd_weights), tiles_(spec.window, kTilesPerPass),
         operands_(spec.input.encoding, kernels, 0) {
     frame_elements(tiles_.framed());
     const Ranges ranges = transformed(spec);
@@ -191,7 +191,7 @@ class WinogradLayer final : public Layer {
   void (*input_)(const WinogradInput&);
   void (*kernel_)(const WinogradArgs&);
   void (*expand_)(const uint8_t*, int, size_t, int8_t*);
-  OutputTiles tiles_;
+  OutputTiles<kUnit> tiles_;
   Operands<uint8_t> operands_;
   uint8_t offset_ = 0;
   size_t flush_ = 1, row_ = 0, depth_ = 0, steps_ = 0, across_ = 0;

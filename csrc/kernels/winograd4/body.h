@@ -27,6 +27,10 @@ constexpr uint32_t kInverseOfNine = 0x38e38e39;
 
 typedef uint8_t Winograd4Bytes __attribute__((vector_size(kWinograd4Bytes / 2)));
 typedef uint16_t Winograd4Words __attribute__((vector_size(kWinograd4Bytes)));
+// At most 32 bytes: 16 lanes of one channel.
+constexpr size_t kWeightBytes = kWinograd4Bytes < 32 ? kWinograd4Bytes : 32;
+typedef uint16_t WeightWords __attribute__((vector_size(kWeightBytes)));
+typedef int16_t WeightLevels __attribute__((vector_size(kWeightBytes)));
 typedef uint8_t FewWinograd4Bytes __attribute__((vector_size(kLanes)));
 typedef uint16_t FewWinograd4Words __attribute__((vector_size(2 * kLanes)));
 
@@ -132,13 +136,53 @@ void winograd4(const Winograd4Args& a) {
       for (size_t run = 0; run < runs; ++run) {
         const size_t tile = a.tile_count * run / runs, tiles = a.tile_count * (run + 1) / runs - tile;
         const int16_t* x = a.in + tile * kWinograd4Points * a.depth + 2 * first;
-        const int16_t* w = a.weights + (b * kWinograd4Points * a.steps + first) * 2 * kLanes;
+        const int16_t* w = a.weights + (b * kWinograd4Points * a.pitch + first) * 2 * kLanes;
         int32_t sums[kWinograd4Tiles * kWinograd4Points * kLanes];
-        for (size_t point = 0; point < kWinograd4Points; ++point, x += a.depth, w += a.steps * 2 * kLanes)
+        for (size_t point = 0; point < kWinograd4Points; ++point, x += a.depth, w += a.pitch * 2 * kLanes)
           winograd4_products(tiles, a.depth, x, w, steps, sums + point * kLanes);
         for (size_t t = 0; t < tiles; ++t)
           winograd4_output(sums + t * kWinograd4Points * kLanes, start, a.out + (tile + t) * 16, b);
       }
     }
   }
+}
+
+// 6G of three vectors; modulo 2^16.
+inline void winograd4_combine(WeightWords a, WeightWords b, WeightWords c, WeightWords (&u)[6]) {
+  const WeightWords ends = a + c, far = a + c * 4, twice = b * 2;
+  u[0] = a * 6;
+  u[1] = -ends - b;
+  u[2] = b - ends;
+  u[3] = far + twice;
+  u[4] = far - twice;
+  u[5] = c * 6;
+}
+
+// Stores the points of one 3x3 kernel, columns of rows, `pitch` numbers apart.
+inline void winograd4_points(const WeightWords (&g)[9], size_t pitch, int16_t* weights) {
+  WeightWords half[3][6], u[6];
+  KOMPAKT_UNROLL
+  for (size_t kh = 0; kh < 3; ++kh) winograd4_combine(g[3 * kh], g[3 * kh + 1], g[3 * kh + 2], half[kh]);
+  KOMPAKT_UNROLL
+  for (size_t j = 0; j < 6; ++j) {
+    winograd4_combine(half[0][j], half[1][j], half[2][j], u);
+    KOMPAKT_UNROLL
+    for (size_t r = 0; r < 6; ++r, weights += pitch) store_vector(weights, u[r]);
+  }
+}
+
+void winograd4_weights(const uint8_t* levels, size_t steps, size_t pitch, int16_t* weights) {
+  constexpr size_t step = 2 * kLanes;
+  for (size_t k = 0; k < steps; ++k, levels += 9 * step, weights += step)
+    for (size_t c = 0; c < kLanes; c += sizeof(WeightWords) / 2) {
+      WeightWords low[9], high[9];
+      KOMPAKT_UNROLL
+      for (size_t tap = 0; tap < 9; ++tap) {
+        const WeightWords both = load_vector<WeightWords>(levels + tap * step + 2 * c);
+        low[tap] = (WeightWords)((WeightLevels)(both << 8) >> 8);
+        high[tap] = (WeightWords)((WeightLevels)both >> 8);
+      }
+      winograd4_points(low, pitch * step, weights + c);
+      winograd4_points(high, pitch * step, weights + kLanes + c);
+    }
 }
