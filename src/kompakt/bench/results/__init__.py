@@ -1,5 +1,6 @@
 """The results page, and the records it is generated from."""
 
+from ._page import expected as expected
 from ._page import generate as generate
 from ._page import render_results as render_results
 from ._page import update as update

@@ -65,6 +65,18 @@ def accuracy_section(found: list[Entry]) -> str:
     return table(header, [_accuracy_row(entry) for entry in found])
 
 
+def text_section(found: list[Entry]) -> str:
+    """Bits per character of language models in the engine beside the float network."""
+    header = ("recipe", "network", "data", "bits", "float bits per character>", "engine bits per character>", "change>")
+    return table(header, [_text_row(entry.first, entry.bits) for entry in found if entry.first.engine_bits])
+
+
+def _text_row(record: AccuracyRecord, bits: str) -> list[str]:
+    before, after = record.float_bits or 0.0, record.engine_bits or 0.0
+    change = f"{100 * (after / before - 1):+.2f} %" if before else MISSING
+    return [record.recipe, record.model, record.dataset, bits, f"{before:.4f}", f"{after:.4f}", change]
+
+
 def _accuracy_row(entry: Entry) -> list[str]:
     first = entry.first
     minutes = [record.train_s / 60 for record in entry.records if record.train_s is not None]

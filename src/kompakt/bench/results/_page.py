@@ -9,16 +9,18 @@ from typing import Any
 from ..._core.files import atomic_write
 from . import _accuracy as accuracy
 from . import _goals as goals
+from . import _ptq as ptq
 from . import _speed as speed
-from ._records import AccuracyRecord, BenchRecord, FigureRecord, Goal, parse, read_folder, read_list
+from ._expected import expected_of_recipes, measured_path
+from ._records import AccuracyRecord, BenchRecord, FigureRecord, Goal, PtqRecord, parse, read_folder, read_list
 
 ACCURACY_FOLDER, BENCH_FOLDER, PAGE = "results", "benchmarks/results", "docs/results.md"
-FIGURE_FOLDER, GOALS = "benchmarks/figures", "benchmarks/goals.json"
+FIGURE_FOLDER, PTQ_FOLDER, GOALS = "benchmarks/figures", "benchmarks/ptq", "benchmarks/goals.json"
 
 _HEAD = """# Results
 
-Generated from `results/*.json`, `benchmarks/results/*.json`, `benchmarks/figures/*.json` and the goals in
-`benchmarks/goals.json`; do not edit. Every measured number was written by a command."""
+Generated from `results/*.json`, `benchmarks/results/*.json`, `benchmarks/figures/*.json`, `benchmarks/ptq/*.json` and
+the goals in `benchmarks/goals.json`; do not edit. Every measured number was written by a command."""
 
 _ACCURACY = """## Accuracy
 
@@ -29,6 +31,17 @@ _SIZE = """## Size
 
 Bytes on disk: the float network as a safetensors file, and the `.kpt` file with its sections. BOPs are MACs x weight
 bits x activation bits."""
+
+_TEXT = """## Text
+
+Language models: bits per character, of every character behind the first 128 of its window."""
+
+_PTQ = """## Quantization without training, beside other tools
+
+The same float network, the same calibration images (drawn anew for every seed) and 8 bits for weights and activations;
+`kompakt` is the recipe `int8`, the others are the tools' own defaults as in the section on speed. Time to quantize is
+of the process, all its threads, from the module or from the ONNX file; accuracy is that of the packed or exported file
+on the whole test split. Ratios above 1 mean that Kompakt is faster, with one thread and one image."""
 
 _GOALS = """## Goals of speed
 
@@ -53,49 +66,65 @@ _NONE = "No records yet."
 def render_results(
     accuracy_records: list[dict[str, Any]], bench_records: list[dict[str, Any]],
     goal_records: list[dict[str, Any]] | None = None, figure_records: list[dict[str, Any]] | None = None,
+    ptq_records: list[dict[str, Any]] | None = None,
 ) -> str:  # fmt: skip
     """The page as Markdown; equal records give equal text, in whatever order they come.
 
     Raises: DataError for a record that is not as the commands write it.
     """
     wanted, figures = parse(goal_records or [], Goal), parse(figure_records or [], FigureRecord)
-    return _render(parse(accuracy_records, AccuracyRecord), parse(bench_records, BenchRecord), wanted, figures)
+    runs, benches = parse(accuracy_records, AccuracyRecord), parse(bench_records, BenchRecord)
+    return _render(runs, benches, wanted, figures, parse(ptq_records or [], PtqRecord))
 
 
 def generate(root: str | os.PathLike[str]) -> str:
     """The page of the records under `root`. Raises: DataError naming the file that is wrong."""
     runs = read_folder(Path(root) / ACCURACY_FOLDER)
     benches = read_folder(Path(root) / BENCH_FOLDER)
-    figures = read_folder(Path(root) / FIGURE_FOLDER)
+    figures, tools = read_folder(Path(root) / FIGURE_FOLDER), read_folder(Path(root) / PTQ_FOLDER)
     return _render(
         parse(list(runs.values()), AccuracyRecord, list(runs)),
         parse(list(benches.values()), BenchRecord, list(benches)),
         parse(read_list(Path(root) / GOALS), Goal),
         parse(list(figures.values()), FigureRecord, list(figures)),
+        parse(list(tools.values()), PtqRecord, list(tools)),
     )
 
 
 def update(root: str | os.PathLike[str]) -> Path:
-    """Write the page of `root`. Raises: DataError, StorageError."""
-    page = Path(root) / PAGE
+    """Write the page of `root`, and what `kompakt recipes` says to expect. Raises: DataError, StorageError."""
+    page, measured = Path(root) / PAGE, measured_path(Path(root))
     atomic_write(page, generate(root).encode())
+    if measured is not None:
+        atomic_write(measured, expected(root).encode())
     return page
 
 
+def expected(root: str | os.PathLike[str]) -> str:
+    """What the built-in recipes reached in the records under `root`, as JSON. Raises: DataError."""
+    runs = read_folder(Path(root) / ACCURACY_FOLDER)
+    return expected_of_recipes(parse(list(runs.values()), AccuracyRecord, list(runs)))
+
+
 def _render(
-    runs: list[AccuracyRecord], benches: list[BenchRecord], wanted: list[Goal], figures: list[FigureRecord]
-) -> str:
+    runs: list[AccuracyRecord], benches: list[BenchRecord], wanted: list[Goal], figures: list[FigureRecord],
+    tools: list[PtqRecord],
+) -> str:  # fmt: skip
     found, benches = accuracy.entries(runs), speed.ordered(benches)
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
     if found:
         parts += [_SIZE, accuracy.size_section(found)]
+    if any(entry.first.engine_bits for entry in found):
+        parts += [_TEXT, accuracy.text_section(found)]
+    if tools:
+        parts += [_PTQ, ptq.ptq_section(tools)]
     if wanted:
         parts += [_GOALS, goals.goals_section(wanted, benches)]
     if figures:
         parts += [_FIGURES, goals.figures_section(figures)]
     parts += [_SPEED, *(speed.speed_section(record) for record in benches)] if benches else [_SPEED, _NONE]
     short = [*accuracy.shortfalls(found), *goals.missed_goals(wanted, benches), *goals.missed_figures(figures)]
-    short += speed.losses(benches)
+    short += [*ptq.ptq_shortfalls(tools), *speed.losses(benches)]
     parts += [_SHORT, "\n".join(f"* {line}" for line in short) if short else "Nothing."]
     if found:
         parts += ["## Runs", accuracy.provenance(found)]

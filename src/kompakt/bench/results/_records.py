@@ -46,6 +46,7 @@ class AccuracyRecord(Record):
         goal_top1: what the run was meant to reach; it stays in the table whether reached or not.
         file_breakdown: part of the file -> bytes.
         latency_ratio: peer -> its time divided by ours.
+        float_bits, engine_bits: of a language model, bits per character; its top-1 is the share of right next ones.
     """
 
     system: str
@@ -69,12 +70,40 @@ class AccuracyRecord(Record):
     macs: Count | None = None
     bops: Count | None = None
     latency_ratio: dict[str, float] | None = None
+    float_bits: Count | None = None
+    engine_bits: Count | None = None
 
     @model_validator(mode="after")
     def _check(self) -> AccuracyRecord:
         if len(self.seeds) != len(self.engine_top1):
             raise ValueError(f"expected one accuracy per seed, got {len(self.engine_top1)} for {len(self.seeds)} seeds")
         return self
+
+
+class PtqRow(Record):
+    """A tool that quantizes to int8 after training, measured by `benchmarks/ptq.py`.
+
+    Attributes:
+        top1: percent, one per calibration seed. seconds: to quantize, one per seed.
+        ratio: its time per image divided by ours; None for ours.
+    """
+
+    tool: str
+    top1: Annotated[list[Percent], Field(min_length=1)]
+    seconds: Annotated[list[Count], Field(min_length=1)]
+    bytes: Count
+    ratio: float | None = None
+    ratio_band: tuple[float, float] | None = None
+
+
+class PtqRecord(Record):
+    """One network quantized after training by every tool; the first row is ours."""
+
+    net: str
+    data: str
+    calibration_images: int
+    float_top1: Percent
+    rows: Annotated[list[PtqRow], Field(min_length=1)]
 
 
 class BenchRow(Record):
@@ -229,6 +258,8 @@ def accuracy_record(result: dict[str, Any], environment: dict[str, Any]) -> dict
         "bops": result.get("bops"),
         "latency_ratio": _latency_ratio(result.get("latency")),
     }
+    if "bits" in result.get("engine", {}):
+        record |= {"float_bits": result["float"]["bits"], "engine_bits": result["engine"]["bits"]}
     parse([record], AccuracyRecord, ["result.json"])
     return record
 
