@@ -93,11 +93,12 @@ class DotLayer final : public Layer {
   // Operands of a tile's pixels, next to each other; a frame of them would take twice the map's memory.
   const uint8_t* widened(const uint8_t* codes, size_t* offsets, size_t pixels, uint8_t* scratch) const {
     const size_t channels = window_.in.channels;
+    const bool are_neighbours = window_.stride_h == 1 && window_.stride_w == 1;
+    const size_t run = are_neighbours ? pixels : 1;
     auto* to = reinterpret_cast<Operand*>(scratch);
-    for (size_t p = 0; p < pixels; ++p) {
-      frame_.operands().convert(codes + offsets[p], channels, to + p * channels);
-      offsets[p] = p * channels;
-    }
+    for (size_t p = 0; p < pixels; p += run)
+      frame_.operands().convert(codes + offsets[p], run * channels, to + p * channels);
+    for (size_t p = 0; p < pixels; ++p) offsets[p] = p * channels;
     return scratch;
   }
 

@@ -143,6 +143,13 @@ void run_move(const Stage& stage, const Maps& maps, const Row& row) {
   }
 }
 
+// C planes of `size` elements, of which `run` pixels from `from` on become neighbours.
+template <size_t C>
+void read_planes(const float* __restrict__ from, size_t size, size_t run, size_t pitch, float* __restrict__ to) {
+  for (size_t p = 0; p < run; ++p)
+    for (size_t c = 0; c < C; ++c) to[p * pitch + c] = from[c * size + p];
+}
+
 }  // namespace
 
 void read_input(const Stage& stage, const float* images, const Row& row) {
@@ -156,10 +163,12 @@ void read_input(const Stage& stage, const float* images, const Row& row) {
   for (size_t done = 0; done < row.pixels;) {  // a run of pixels of one image
     const size_t image = (row.first_pixel + done) / pixels, inside = (row.first_pixel + done) % pixels;
     const size_t run = std::min(row.pixels - done, pixels - inside);
-    for (size_t c = 0; c < row.channels; ++c) {
-      const float* from = images + (image * channels + row.first_channel + c) * pixels + inside;
-      float* to = row.real + done * row.pitch + c;
-      for (size_t p = 0; p < run; ++p) to[p * row.pitch] = from[p];
+    const float* from = images + (image * channels + row.first_channel) * pixels + inside;
+    float* to = row.real + done * row.pitch;
+    if (row.channels == 3) {  // colours: one pass, which stores neighbours
+      read_planes<3>(from, pixels, run, row.pitch, to);
+    } else {
+      for (size_t c = 0; c < row.channels; ++c) read_planes<1>(from + c * pixels, pixels, run, row.pitch, to + c);
     }
     done += run;
   }
