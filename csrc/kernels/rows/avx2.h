@@ -1,9 +1,27 @@
 // Table look-ups and bit packing, which loops do not express well.
 #pragma once
 
+// One of 256 bytes, in sixteen look-ups of which the one with the code's upper half finds something: vpshufb gives 0
+// where the index has its top bit set, which saturation sees to.
+inline __m256i look_up_256(const uint8_t* map, __m256i codes) {
+  __m256i found = _mm256_setzero_si256();
+  for (int upper = 0; upper < 16; ++upper) {
+    const __m128i part = _mm_loadu_si128(reinterpret_cast<const __m128i*>(map + 16 * upper));
+    const __m256i inside = _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(16 * upper)));
+    const __m256i index = _mm256_adds_epu8(inside, _mm256_set1_epi8(0x70));
+    found = _mm256_or_si256(found, _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(part), index));
+  }
+  return found;
+}
+
 void map(const uint8_t* code, size_t n, const uint8_t* map, int bits, uint8_t* out) {
   size_t i = 0;
-  if (bits <= 4) {
+  if (bits > 4) {
+    for (; i + 32 <= n; i += 32) {
+      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(code + i));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), look_up_256(map, codes));
+    }
+  } else {
     const __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(map)));
     for (; i + 32 <= n; i += 32) {
       const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(code + i));
