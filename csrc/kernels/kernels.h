@@ -173,9 +173,11 @@ struct GemvArgs {
   size_t table_pitch;    // 0 where all rows share one
   const int32_t* bias;   // (quads, 4)
   const int32_t* sums;   // (quads, 4): sum of the row's levels
+  const int32_t* bases;  // (quads, 4): level of the first code, where it pays to multiply codes, evenly spaced; or null
+  const int32_t* steps;  // (quads, 4): from one level to the next, if `bases` are there
   int32_t* out;          // (images, pitch)
   size_t pitch;
-  size_t flush;  // as in DotArgs; 0 where a sum of two products may not fit int16
+  size_t flush;  // as in DotArgs, of products with codes if `bases` are there; 0 where a sum of two may not fit int16
 };
 
 // out[p][c] = ((0 + x[k0] * w[k0]) + x[k1] * w[k1]) + ..., each operation rounded to float32.

@@ -237,7 +237,10 @@ bool fits_bytes(const LayerSpec& spec) {
 
 size_t narrow_sums(const LayerSpec& spec) {
   const Range weights = levels_of(spec.weight.encoding);
-  const int32_t weight = std::max(std::abs(weights.low), std::abs(weights.high));
+  return narrow_sums(spec, std::max(std::abs(weights.low), std::abs(weights.high)));
+}
+
+size_t narrow_sums(const LayerSpec& spec, int32_t weight) {
   const int32_t operand = largest_operand(spec);
   const int32_t pair = std::max(1, 2 * weight * operand);
   return static_cast<size_t>(32767 / pair);

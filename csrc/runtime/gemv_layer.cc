@@ -56,14 +56,15 @@ class GemvLayer final : public Layer {
         map_codes_(kernels.rows.map),
         bits_(gemv_bits(spec, kernels)),
         packer_(bits_),
-        inputs_(spec.per_channel()),
-        flush_(narrow_sums(spec)) {
+        inputs_(spec.per_channel()) {
     const int32_t offset = byte_offset(spec);
     set_levels(spec, offset);
     set_ranks(spec.weight.encoding);
     set_tables(spec);
     const size_t outputs = window_.group_outputs();
     quads_ = (outputs + kQuad - 1) / kQuad;
+    flush_ = narrow_sums(spec);
+    set_steps(narrow_sums(spec, (1 << bits_) - 1));
     const size_t chunks = (inputs_ + kVector * packer_.vectors() - 1) / (kVector * packer_.vectors());
     quad_bytes_ = chunks * kQuad * packer_.chunk_bytes();
     const size_t rows = window_.groups * quads_ * kQuad;
@@ -104,6 +105,10 @@ class GemvLayer final : public Layer {
       args.tables = tables_.data() + quad * kQuad * table_pitch_;
       args.bias = bias_.data() + quad * kQuad;
       args.sums = sums_.data() + quad * kQuad;
+      if (!bases_.empty()) {
+        args.bases = bases_.data() + quad * kQuad;
+        args.steps = steps_.data() + quad * kQuad;
+      }
       // Rows that fill up a group's last quad overlap the next group's first channels, which are written later.
       args.out = static_cast<int32_t*>(out) + (blocks_[b].channel - blocks_[tile.first_block].channel);
       kernel_(args);
@@ -157,6 +162,20 @@ class GemvLayer final : public Layer {
     }
   }
 
+  // Where levels are evenly spaced and larger than codes, more products with codes fit 16 bits: `flush` times two.
+  void set_steps(size_t flush) {
+    if (bits_ == 8 || flush <= flush_) return;
+    const size_t rows = window_.groups * quads_ * kQuad;
+    for (size_t row = 0; row < rows; ++row) {
+      const int8_t* table = tables_.data() + row * table_pitch_;
+      bases_.push_back(table[0]);
+      steps_.push_back(table[1] - table[0]);
+      for (size_t i = 2; i < size_t{1} << bits_; ++i)
+        if (table[i] - table[i - 1] != steps_.back()) return bases_.clear();
+    }
+    flush_ = flush;
+  }
+
   // Operands are level + offset, so offset * sum(weights) must go.
   void pack_row(const LayerSpec& spec, size_t o, int32_t offset) {
     const size_t outputs = window_.group_outputs(), taps = window_.taps(), channels = window_.group_inputs();
@@ -182,17 +201,18 @@ class GemvLayer final : public Layer {
   int bits_;  // of stored codes
   Packer packer_;
   size_t inputs_;  // of one row
-  size_t flush_;
   std::vector<uint8_t> operands_;  // of every code
   std::vector<uint8_t> ranks_, by_rank_;  // of weight codes in the order of their levels, and back; grain by grain
   int operand_bits_ = 8;
   bool is_identity_ = false;
   size_t quads_ = 0, quad_bytes_ = 0;  // of one group; of one quad
   size_t table_pitch_ = 0;
+  size_t flush_ = 0;
   std::vector<int8_t> tables_;
   std::vector<uint8_t> weights_;  // from start_
   size_t start_ = 0;
   std::vector<int32_t> bias_, sums_;
+  std::vector<int32_t> bases_, steps_;  // of every row, if all of them have evenly spaced levels
 };
 
 }  // namespace

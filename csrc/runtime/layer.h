@@ -94,6 +94,8 @@ bool winograd4_keeps_levels(const Window& window);
 bool is_plain_3x3(const Window& window);
 // Taps of vpmaddubsw sums that fit int16 for this layer's ranges; 0 where one sum of two products may not fit.
 size_t narrow_sums(const LayerSpec& spec);
+// The same for weights up to a magnitude.
+size_t narrow_sums(const LayerSpec& spec, int32_t weight);
 // Whether every output channel reads one input channel of its own.
 bool is_depthwise(const Window& window);
 // What is added to input levels so that none is negative.

@@ -120,6 +120,19 @@ def test_largest_products(level: int) -> None:
             _check(program, x)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 3, 4])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_evenly_spaced_levels(bits: int, is_shared: bool) -> None:
+    """Some levels multiply codes, not levels: the largest codes meet the largest operands."""
+    low = np.array([[-127], [3], [-64], [0], [-3]])[: 1 if is_shared else 5]
+    step = np.array([[254], [17], [127], [1], [0]])[: len(low)] // ((1 << bits) - 1)
+    weight = Weight(np.full((5, 2100), (1 << bits) - 1, np.uint8), Table(bits, low + step * np.arange(1 << bits)))
+    for encoding in (Affine(8), Affine(8, signed=True), Affine(2)):
+        _check(layer_program(weight, (2100,), encoding), _inputs((2100,), 5, 1.0))
+    mixed = parts.weight(np.random.default_rng(bits), (5, 2100), weight.encoding)
+    _check(layer_program(mixed, (2100,), Affine(8)), _inputs((2100,), 5, 1.0))
+
+
 def test_large_low_bit_matrices_stay_packed() -> None:
     """Left to its costs, the engine streams the packed codes of a matrix that no cache near the core holds."""
     weight = parts.weight(np.random.default_rng(0), (1024, 1024), Affine(2, signed=True))

@@ -1,15 +1,23 @@
 // Products with packed weights: codes of up to 4 bits become levels by vpshufb, vpmaddubsw multiplies.
 //
-// vpmaddubsw adds two products into 16 bits and saturates. Three ways keep it exact, by what the layer's ranges allow:
-// narrow (sums of `flush` times two products fit 16 bits), wide (two products fit) and signed. There the operand is
-// x - 128, whose magnitude, at most 128, is multiplied by the level with the operand's sign: two such products always
-// fit, and 128 times the sum of levels is added at the end.
+// vpmaddubsw adds two products into 16 bits and saturates. Four ways keep it exact, by what the layer's ranges allow:
+// narrow (sums of `flush` times two products fit 16 bits), codes, wide (two products fit) and signed. Codes are narrow,
+// too: where levels are base + step * code, the code is multiplied, and base times the sum of the operands is added. With
+// signs the operand is x - 128, whose magnitude, at most 128, is multiplied by the level with the operand's sign: two
+// such products always fit, and 128 times the sum of levels is added at the end.
 #pragma once
 
 // Widest codes that are expanded, besides 8.
 constexpr int kGemvBits = 4;
 
-enum class Sums { narrow, wide, is_signed };
+enum class Sums { narrow, wide, is_signed, codes };
+
+template <Sums S>
+constexpr bool is_narrow = S == Sums::narrow || S == Sums::codes;
+
+// Half vectors whose products with codes fit 16 bits together: all of a chunk, but of 3 bits half of it.
+template <int B>
+constexpr int code_run = B == 3 ? 8 : 2 * Packing<B>::vectors;
 
 // Places of codes in the low 4 bits of a byte: one table per row for each.
 template <int B>
@@ -28,21 +36,33 @@ KOMPAKT_INLINE inline void load_tables(const int8_t* levels, __m256i* table) {
 
 inline __m256i low_bits(__m256i v, int mask) { return _mm256_and_si256(v, _mm256_set1_epi8(static_cast<char>(mask))); }
 
-// Levels of codes [32 half, 32 half + 32) of vector I of a chunk.
+// Codes [32 half, 32 half + 32) of vector I of a chunk; for 8 bits, levels.
 template <int B, int I>
-KOMPAKT_INLINE inline __m256i expand(const uint8_t* chunk, size_t half, const __m256i* table) {
+KOMPAKT_INLINE inline __m256i codes_at(const uint8_t* chunk, size_t half) {
   const uint8_t* at = chunk + 32 * half;
   if constexpr (B == 8) {
     return load_256(at);
-  } else if constexpr (B == 3 && I < 6) {
-    return _mm256_shuffle_epi8(table[0], low_bits(_mm256_srli_epi16(load_256(at + I / 2 * 64), I % 2 * 3), 7));
-  } else if constexpr (B == 3) {
+  } else if constexpr (B == 3 && I >= 6) {
     const __m256i low = low_bits(_mm256_srli_epi16(load_256(at + (I - 6) * 64), 6), 3);
     const __m256i high = low_bits(_mm256_srli_epi16(load_256(at + 128), I - 2), 4);
-    return _mm256_shuffle_epi8(table[0], _mm256_or_si256(low, high));
+    return _mm256_or_si256(low, high);
+  } else if constexpr (B == 3) {
+    return low_bits(_mm256_srli_epi16(load_256(at + I / 2 * 64), I % 2 * 3), 7);
+  } else {
+    return low_bits(_mm256_srli_epi16(load_256(at), I * B), (1 << B) - 1);
+  }
+}
+
+// Their levels. With 1 and 2 bits four bits with several codes serve several tables.
+template <int B, int I>
+KOMPAKT_INLINE inline __m256i levels_at(const uint8_t* chunk, size_t half, const __m256i* table) {
+  if constexpr (B == 8) {
+    return codes_at<B, I>(chunk, half);
+  } else if constexpr (B == 3) {
+    return _mm256_shuffle_epi8(table[0], codes_at<B, I>(chunk, half));
   } else {
     constexpr int tables = table_count<B>;
-    return _mm256_shuffle_epi8(table[I % tables], low_bits(_mm256_srli_epi16(load_256(at), I / tables * 4), 15));
+    return _mm256_shuffle_epi8(table[I % tables], codes_at<4, I / tables>(chunk, half));
   }
 }
 
@@ -57,7 +77,7 @@ inline __m128i load_two(const int32_t* at) { return _mm_loadl_epi64(reinterpret_
 
 template <Sums S>
 KOMPAKT_INLINE inline void add_products(__m256i& narrow, __m256i& sum, __m256i operand, __m256i level) {
-  if constexpr (S == Sums::narrow) {
+  if constexpr (is_narrow<S>) {
     add_narrow(narrow, _mm256_maddubs_epi16(operand, level));
   } else {
     if constexpr (S == Sums::is_signed) {
@@ -84,6 +104,15 @@ struct Pair {
   using Tables = __m256i[2][table_count<B> + 1];
 };
 
+template <int P>
+KOMPAKT_INLINE inline void widen(__m256i (&narrow)[P][2], __m256i (&sum)[P][2]) {
+  KOMPAKT_UNROLL
+  for (int i = 0; i < 2 * P; ++i) {
+    add_wide(sum[i / 2][i % 2], _mm256_madd_epi16(narrow[i / 2][i % 2], _mm256_set1_epi16(1)));
+    narrow[i / 2][i % 2] = _mm256_setzero_si256();
+  }
+}
+
 // Adds half a vector, 32 operands, number I in a chunk, and those behind it, of which `count` operands are left.
 template <int B, int P, Sums S, int I>
 KOMPAKT_INLINE inline void add_halves(const uint8_t* w, const uint8_t* const (&x)[P], size_t at, size_t count,
@@ -91,9 +120,13 @@ KOMPAKT_INLINE inline void add_halves(const uint8_t* w, const uint8_t* const (&x
                                       typename Pair<B, P>::Sums& sum) {
   if constexpr (I < 2 * Packing<B>::vectors) {
     if (count <= 32 * I) return;
+    if constexpr (S == Sums::codes && I > 0 && I % code_run<B> == 0) widen(narrow, sum);
     __m256i level[2];
     KOMPAKT_UNROLL
-    for (int r = 0; r < 2; ++r) level[r] = expand<B, I / 2>(w + r * Packing<B>::bytes, I % 2, table[r]);
+    for (int r = 0; r < 2; ++r) {
+      const uint8_t* chunk = w + r * Packing<B>::bytes;
+      level[r] = S == Sums::codes ? codes_at<B, I / 2>(chunk, I % 2) : levels_at<B, I / 2>(chunk, I % 2, table[r]);
+    }
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {
       __m256i operand = load_256(x[p] + at + 32 * I);
@@ -106,13 +139,13 @@ KOMPAKT_INLINE inline void add_halves(const uint8_t* w, const uint8_t* const (&x
   }
 }
 
-template <int P>
-KOMPAKT_INLINE inline void widen(__m256i (&narrow)[P][2], __m256i (&sum)[P][2]) {
-  KOMPAKT_UNROLL
-  for (int i = 0; i < 2 * P; ++i) {
-    add_wide(sum[i / 2][i % 2], _mm256_madd_epi16(narrow[i / 2][i % 2], _mm256_set1_epi16(1)));
-    narrow[i / 2][i % 2] = _mm256_setzero_si256();
-  }
+// Sum of the operands of an image.
+inline int32_t sum_operands(const uint8_t* x, size_t count) {
+  __m256i sum = _mm256_setzero_si256();
+  for (size_t at = 0; at < count; at += 32)
+    sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_and_si256(load_256(x + at), first_bytes(count - at)),
+                                                _mm256_setzero_si256()));
+  return _mm_cvtsi128_si32(sum_lanes(sum, sum));  // halves of 64-bit sums, which stay below 2^31
 }
 
 template <int B>
@@ -125,14 +158,19 @@ KOMPAKT_INLINE inline void load_pair(const GemvArgs& a, size_t row, __m256i (&ta
 template <int B, int P, Sums S>
 void gemv_tile(const GemvArgs& a, size_t first, size_t end, size_t image) {
   constexpr size_t step = 64 * Packing<B>::vectors;
-  const size_t full = a.inputs / step, room = S == Sums::narrow ? a.flush / (2 * Packing<B>::vectors) : full;
+  const size_t full = a.inputs / step, runs = is_narrow<S> ? a.flush / (2 * Packing<B>::vectors) : full;
+  const size_t room = runs > 0 ? runs : 1;
   const uint8_t* x[P];
+  __m128i total[P];  // of an image's operands
   typename Pair<B, P>::Tables table;
   load_pair<B>(a, first, table);
   KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) x[p] = a.in + (image + p) * a.in_pitch;
+  for (int p = 0; p < P; ++p) {
+    x[p] = a.in + (image + p) * a.in_pitch;
+    if (S == Sums::codes) total[p] = _mm_set1_epi32(sum_operands(x[p], a.inputs));
+  }
   for (size_t row = first; row < end; row += 2) {
-    if (row > first && a.table_pitch > 0) load_pair<B>(a, row, table);
+    if (S != Sums::codes && row > first && a.table_pitch > 0) load_pair<B>(a, row, table);
     typename Pair<B, P>::Sums narrow, sum;
     KOMPAKT_UNROLL
     for (int i = 0; i < 2 * P; ++i) narrow[i / 2][i % 2] = sum[i / 2][i % 2] = _mm256_setzero_si256();
@@ -142,16 +180,20 @@ void gemv_tile(const GemvArgs& a, size_t first, size_t end, size_t image) {
       const size_t stop = full - done < room ? full : done + room;
       for (; done < stop; ++done, w += 4 * Packing<B>::bytes, at += step)
         add_halves<B, P, S, 0>(w, x, at, step, table, narrow, sum);
-      if (S == Sums::narrow) widen(narrow, sum);
+      if (is_narrow<S>) widen(narrow, sum);
     }
     add_halves<B, P, S, 0>(w, x, at, a.inputs - at, table, narrow, sum);
-    if (S == Sums::narrow) widen(narrow, sum);
+    if (is_narrow<S>) widen(narrow, sum);
     __m128i bias = load_two(a.bias + row);
     if (S == Sums::is_signed) bias = _mm_add_epi32(bias, _mm_slli_epi32(load_two(a.sums + row), 7));
     KOMPAKT_UNROLL
-    for (int p = 0; p < P; ++p)
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(a.out + (image + p) * a.pitch + row),
-                       _mm_add_epi32(bias, sum_lanes(sum[p][0], sum[p][1])));
+    for (int p = 0; p < P; ++p) {
+      __m128i all = sum_lanes(sum[p][0], sum[p][1]);
+      if (S == Sums::codes)
+        all = _mm_add_epi32(_mm_mullo_epi32(all, load_two(a.steps + row)),
+                            _mm_mullo_epi32(total[p], load_two(a.bases + row)));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(a.out + (image + p) * a.pitch + row), _mm_add_epi32(bias, all));
+    }
   }
 }
 
@@ -161,8 +203,9 @@ constexpr size_t kRows = 32;
 template <int B, Sums S>
 void gemv_rows(const GemvArgs& a) {
   const size_t rows = 4 * a.quads;
-  for (size_t row = 0; row < rows; row += kRows) {
-    const size_t end = rows - row < kRows ? rows : row + kRows;
+  const size_t run = a.images == 1 ? rows : kRows;
+  for (size_t row = 0; row < rows; row += run) {
+    const size_t end = rows - row < run ? rows : row + run;
     size_t image = 0;
     for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4, S>(a, row, end, image);
     for (; image < a.images; ++image) gemv_tile<B, 1, S>(a, row, end, image);
@@ -171,6 +214,7 @@ void gemv_rows(const GemvArgs& a) {
 
 template <int B>
 void gemv_bits(const GemvArgs& a) {
+  if (B < 8 && a.bases != nullptr && a.flush >= code_run<B>) return gemv_rows<B, Sums::codes>(a);
   if (a.flush >= 2 * Packing<B>::vectors) return gemv_rows<B, Sums::narrow>(a);
   if (a.flush > 0) return gemv_rows<B, Sums::wide>(a);
   gemv_rows<B, Sums::is_signed>(a);
