@@ -145,6 +145,8 @@ struct Winograd4Args {
   size_t part;   // pairs whose share of an output is proven to fit INT32_MAX / 64
   size_t pitch;  // steps from point to point of the weights
   const int16_t* weights;  // (blocks, 36 points, pitch, 16, 2)
+  const uint8_t* levels;   // or null; of every block as in winograd4_weights, in place of weights
+  int32_t* sums;           // with levels, working memory: (tiles, 36 points, 16)
   size_t block_count;
   const int32_t* bias;  // (blocks, 16), of the outputs
   int32_t* const* out;  // (tiles, 4, 4): where 16 outputs per block go

@@ -19,7 +19,7 @@ constexpr int64_t kOutputGain = 64;
 constexpr size_t kTilesPerPass = 16;
 
 // Transformed weights above this size, read once for an image, come from beyond the second-level cache: they are kept as
-// levels, and transformed a block at a time into memory that is near.
+// levels, and transformed a few channels at a time on the way to the multiplier.
 constexpr size_t kManyWeightBytes = size_t{1} << 20;
 
 // Longest row: a tile holds four of them, with all of their points.
@@ -85,14 +85,15 @@ class Winograd4Layer final : public Layer {
 
   size_t scratch_bytes(size_t pixels) const override {
     const size_t tiles = tiles_.count(pixels);
-    return tiles * (points_bytes() + kUnit * kUnit * sizeof(int32_t*)) +
-           rows_bytes() + blocks_.size() * kLanes * sizeof(int32_t) + (is_expanded_ ? 0 : block_bytes()) + kSlack;
+    return tiles * (points_bytes() + sums_bytes() + kUnit * kUnit * sizeof(int32_t*)) + rows_bytes() +
+           blocks_.size() * kLanes * sizeof(int32_t) + kSlack;
   }
 
   void run(const Tile& tile, const uint8_t* frame, uint8_t* scratch, void* out, size_t pitch) const override {
     const size_t count = tiles_.count(tile.pixels);
-    auto* points = reinterpret_cast<int16_t*>(scratch + (is_expanded_ ? 0 : block_bytes()));
-    auto** targets = reinterpret_cast<int32_t**>(points + count * kPoints * depth_);
+    auto* points = reinterpret_cast<int16_t*>(scratch);
+    auto* sums = reinterpret_cast<int32_t*>(scratch + count * points_bytes());
+    auto** targets = reinterpret_cast<int32_t**>(scratch + count * (points_bytes() + sums_bytes()));
     auto* nowhere = reinterpret_cast<int32_t*>(targets + count * kUnit * kUnit);
     transform(tile, frame, reinterpret_cast<int16_t*>(nowhere + blocks_.size() * kLanes), points);
     tiles_.set_targets(tile.pixels, static_cast<int32_t*>(out), pitch, nowhere, targets);
@@ -107,8 +108,11 @@ class Winograd4Layer final : public Layer {
     args.block_count = tile.blocks;
     args.bias = bias_.data() + tile.first_block * kLanes;
     args.out = targets;
-    if (is_expanded_) return kernel_(args);
-    run_levels(args, tile, reinterpret_cast<int16_t*>(scratch), targets);
+    if (!is_expanded_) {
+      args.levels = levels_.data() + tile.first_block * level_bytes();
+      args.sums = sums;
+    }
+    kernel_(args);
   }
 
   size_t weight_bytes() const override { return weights_.size() * sizeof(int16_t) + levels_.size(); }
@@ -117,6 +121,8 @@ class Winograd4Layer final : public Layer {
   // Of a block's transformed weights, and of its levels.
   size_t block_bytes() const { return kPoints * pitch_ * kLanes * 2 * sizeof(int16_t); }
   size_t level_bytes() const { return steps_ * 9 * kLanes * 2; }
+  // Of one tile's sums, where they are not on the stack.
+  size_t sums_bytes() const { return is_expanded_ ? 0 : kPoints * kLanes * sizeof(int32_t); }
   // Of one tile's points, and of what is between the two halves of the transform.
   size_t points_bytes() const { return kPoints * depth_ * sizeof(int16_t); }
   size_t rows_bytes() const { return (kUnit * tiles_.across() + 2) * 6 * depth_ * sizeof(int16_t); }
@@ -136,18 +142,6 @@ class Winograd4Layer final : public Layer {
       input_(input);
       input.in += kUnit * row_;
       input.out += input.tiles * kPoints * depth_;
-    }
-  }
-
-  // Transforms one block after the other to `weights`.
-  void run_levels(Winograd4Args& args, const Tile& tile, int16_t* weights, int32_t** targets) const {
-    args.weights = weights;
-    args.block_count = 1;
-    for (size_t block = tile.first_block; block < tile.first_block + tile.blocks; ++block) {
-      expand_(levels_.data() + block * level_bytes(), steps_, pitch_, weights);
-      kernel_(args);
-      args.bias += kLanes;
-      for (size_t i = 0; i < kUnit * kUnit * args.tile_count; ++i) targets[i] += kLanes;
     }
   }
 

@@ -6,7 +6,10 @@ inline void winograd4_tiles(size_t depth, const int16_t* x, const int16_t* w, si
   const size_t tile_pitch = kWinograd4Points * depth;
   __m256i low[P], high[P];
   KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) low[p] = high[p] = _mm256_setzero_si256();
+  for (int p = 0; p < P; ++p) {
+    low[p] = load_256(sums + static_cast<size_t>(p) * kWinograd4Points * kLanes);
+    high[p] = load_256(sums + static_cast<size_t>(p) * kWinograd4Points * kLanes + 8);
+  }
   for (size_t k = 0; k < steps; ++k, x += 2, w += 2 * kLanes) {
     const __m256i w_low = load_256(w), w_high = load_256(w + kLanes);
     KOMPAKT_UNROLL

@@ -6,7 +6,7 @@ inline void winograd4_tiles(size_t depth, const int16_t* x, const int16_t* w, si
   const size_t tile_pitch = kWinograd4Points * depth;
   __m512i sum[P];
   KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) sum[p] = _mm512_setzero_si512();
+  for (int p = 0; p < P; ++p) sum[p] = _mm512_loadu_si512(sums + static_cast<size_t>(p) * kWinograd4Points * kLanes);
   for (size_t k = 0; k < steps; ++k, x += 2, w += 2 * kLanes) {
     const __m512i weight = _mm512_loadu_si512(w);
     KOMPAKT_UNROLL

@@ -34,7 +34,7 @@ typedef int16_t WeightLevels __attribute__((vector_size(kWeightBytes)));
 typedef uint8_t FewWinograd4Bytes __attribute__((vector_size(kLanes)));
 typedef uint16_t FewWinograd4Words __attribute__((vector_size(2 * kLanes)));
 
-// Of a level: sums of one point of `tiles` tiles, at most kWinograd4Tiles, over `steps` pairs of channels.
+// Of a level: adds to the sums of one point of `tiles` tiles, at most kWinograd4Tiles, `steps` pairs of channels.
 void winograd4_products(size_t tiles, size_t depth, const int16_t* x, const int16_t* w, size_t steps, int32_t* sums);
 
 // B' of six vectors; modulo 2^16.
@@ -126,27 +126,6 @@ inline void winograd4_output(const int32_t* sums, const int32_t* start, int32_t*
   }
 }
 
-// A block's tiles go in runs, as alike as possible, so that the sums of all points stay in the first-level cache.
-void winograd4(const Winograd4Args& a) {
-  const size_t runs = (a.tile_count + kWinograd4Tiles - 1) / kWinograd4Tiles;
-  for (size_t b = 0; b < a.block_count; ++b) {
-    const int32_t* start = a.bias + b * kLanes;
-    for (size_t first = 0; first < a.steps; first += a.part, start = nullptr) {
-      const size_t steps = a.steps - first < a.part ? a.steps - first : a.part;
-      for (size_t run = 0; run < runs; ++run) {
-        const size_t tile = a.tile_count * run / runs, tiles = a.tile_count * (run + 1) / runs - tile;
-        const int16_t* x = a.in + tile * kWinograd4Points * a.depth + 2 * first;
-        const int16_t* w = a.weights + (b * kWinograd4Points * a.pitch + first) * 2 * kLanes;
-        int32_t sums[kWinograd4Tiles * kWinograd4Points * kLanes];
-        for (size_t point = 0; point < kWinograd4Points; ++point, x += a.depth, w += a.pitch * 2 * kLanes)
-          winograd4_products(tiles, a.depth, x, w, steps, sums + point * kLanes);
-        for (size_t t = 0; t < tiles; ++t)
-          winograd4_output(sums + t * kWinograd4Points * kLanes, start, a.out + (tile + t) * 16, b);
-      }
-    }
-  }
-}
-
 // 6G of three vectors; modulo 2^16.
 inline void winograd4_combine(WeightWords a, WeightWords b, WeightWords c, WeightWords (&u)[6]) {
   const WeightWords ends = a + c, far = a + c * 4, twice = b * 2;
@@ -185,4 +164,58 @@ void winograd4_weights(const uint8_t* levels, size_t steps, size_t pitch, int16_
       winograd4_points(low, pitch * step, weights + c);
       winograd4_points(high, pitch * step, weights + kLanes + c);
     }
+}
+
+// Adds to the sums of all points of all tiles, (tiles, 36, 16), `steps` pairs of channels of one block. Tiles go in runs,
+// as alike as possible.
+inline void winograd4_add(size_t tile_count, size_t depth, const int16_t* x, const int16_t* weights, size_t pitch,
+                          size_t steps, int32_t* sums) {
+  const size_t runs = (tile_count + kWinograd4Tiles - 1) / kWinograd4Tiles;
+  for (size_t run = 0; run < runs; ++run) {
+    const size_t tile = tile_count * run / runs, tiles = tile_count * (run + 1) / runs - tile;
+    for (size_t point = 0; point < kWinograd4Points; ++point)
+      winograd4_products(tiles, depth, x + (tile * kWinograd4Points + point) * depth, weights + point * pitch * 2 * kLanes,
+                         steps, sums + (tile * kWinograd4Points + point) * kLanes);
+  }
+}
+
+// Steps whose transformed weights stay, with the operands and sums of a few tiles, in the first-level cache.
+constexpr size_t kWinograd4Steps = 8;
+
+// Sums of one part of one block's channels, with weights that are transformed on the way.
+inline void winograd4_sums(const Winograd4Args& a, const uint8_t* levels, size_t first, size_t end) {
+  constexpr size_t pitch = kWinograd4Steps + 1;
+  int16_t weights[kWinograd4Points * pitch * 2 * kLanes];
+  for (size_t i = 0; i < a.tile_count * kWinograd4Points * kLanes; ++i) a.sums[i] = 0;
+  for (size_t k = first; k < end; k += kWinograd4Steps) {
+    const size_t steps = end - k < kWinograd4Steps ? end - k : kWinograd4Steps;
+    winograd4_weights(levels + k * 9 * 2 * kLanes, steps, pitch, weights);
+    winograd4_add(a.tile_count, a.depth, a.in + 2 * k, weights, pitch, steps, a.sums);
+  }
+}
+
+void winograd4(const Winograd4Args& a) {
+  int32_t few[kWinograd4Tiles * kWinograd4Points * kLanes];
+  for (size_t b = 0; b < a.block_count; ++b) {
+    const int32_t* start = a.bias + b * kLanes;
+    for (size_t first = 0; first < a.steps; first += a.part, start = nullptr) {
+      const size_t end = a.steps - first < a.part ? a.steps : first + a.part;
+      if (a.levels != nullptr) winograd4_sums(a, a.levels + b * a.steps * 9 * 2 * kLanes, first, end);
+      // A few tiles at a time, so that the sums of all points stay in the first-level cache.
+      const size_t runs = (a.tile_count + kWinograd4Tiles - 1) / kWinograd4Tiles;
+      for (size_t run = 0; run < runs; ++run) {
+        const size_t tile = a.tile_count * run / runs, tiles = a.tile_count * (run + 1) / runs - tile;
+        const int32_t* sums = few;
+        if (a.levels == nullptr) {
+          for (size_t i = 0; i < tiles * kWinograd4Points * kLanes; ++i) few[i] = 0;
+          winograd4_add(tiles, a.depth, a.in + tile * kWinograd4Points * a.depth + 2 * first,
+                        a.weights + (b * kWinograd4Points * a.pitch + first) * 2 * kLanes, a.pitch, end - first, few);
+        } else {
+          sums = a.sums + tile * kWinograd4Points * kLanes;
+        }
+        for (size_t t = 0; t < tiles; ++t)
+          winograd4_output(sums + t * kWinograd4Points * kLanes, start, a.out + (tile + t) * 16, b);
+      }
+    }
+  }
 }
