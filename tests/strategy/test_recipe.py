@@ -122,11 +122,12 @@ def test_the_fingerprint_is_about_what_training_depends_on():
     changes = (
         {"seed": 1},
         {"train.lr": 0.1},
+        {"train.penalty": 0.0},
         {"stage.weight_bits": 3},
         {"data.source": "digits"},
         {"model.source": "m"},
     )
-    assert len({base, *(parse_recipe(RAW, change).fingerprint() for change in changes)}) == 6
+    assert len({base, *(parse_recipe(RAW, change).fingerprint() for change in changes)}) == 7
 
 
 def test_the_fingerprint_of_long_runs_is_the_one_in_their_checkpoints():

@@ -19,6 +19,7 @@ from .calibrated_step import CalibratedStep
 from .friendly_clusters import FriendlyClusters
 from .grids import Basis, Codebook, Grid, MidRise, Offset, Uniform
 from .joint_steps import JointSteps
+from .learned_bits import Interpolated, LearnedBits, interpolated
 from .learned_clip import LearnedClip
 from .learned_offset import LearnedOffset
 from .learned_step import LearnedStep
@@ -57,6 +58,7 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "basis": Basis,
     "binary_basis": partial(Basis, is_binary=True),
     "codebook": Codebook,
+    "interpolated": Interpolated,
 }
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
@@ -77,6 +79,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "ternary_step": partial(CalibratedStep, criterion=steps.ternary_step),
     "optimal_clusters": OptimalClusters,
     "friendly_clusters": FriendlyClusters,
+    "learned_bits": LearnedBits,
     "nested_clusters": NestedClusters,
     "joint_steps": JointSteps,
     "affine_levels": partial(RangeLevels, scheme=data_free.affine_levels),
@@ -91,6 +94,7 @@ SURROGATES: dict[str, Surrogate] = {
     "clipped": clipped,
     "straight_through": straight_through,
     "postponed": postponed,
+    "interpolated": interpolated,
 }
 
 

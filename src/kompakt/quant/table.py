@@ -40,6 +40,8 @@ METHODS: dict[str, Parts] = {
                      claims=WITH_ZERO),
     "discrete_powers": Parts("codebook", "discrete_powers_of_two", "straight_through", "tensor", (2, 3, 4),
                             roles=ONLY_WEIGHTS, claims=WITH_ZERO),
+    "bit_pruning": Parts("interpolated", "learned_bits", "interpolated", "tensor", TWO_TO_EIGHT, roles=AFTER_RELU,
+                         claims=WITH_ZERO),
     "min_max": Parts("uniform", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "min_max_symmetric": Parts("symmetric", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, roles=ONLY_WEIGHTS,
                                claims=WITH_ZERO | {"odd"}),

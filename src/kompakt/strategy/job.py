@@ -57,9 +57,9 @@ class Job:
         return self.graph.module
 
     def penalty(self) -> Tensor:
-        """What the methods add to the loss; 0 where none does. Add it before `backward`."""
+        """What the methods add to the loss, times `train.penalty`; 0 where none does. Add it before `backward`."""
         penalty = QuantizerTraining(self.module).penalty()
-        return torch.zeros(()) if penalty is None else penalty
+        return torch.zeros(()) if penalty is None else self.recipe.train.penalty * penalty
 
     def step(self) -> None:
         """After every optimizer step: keep the quantizers' own parameters, and weights of a fixed alphabet, legal."""

@@ -172,6 +172,7 @@ class Train(Strict):
     warmup_epochs: float = Field(default=0.0, ge=0)
     distill: float = Field(default=0.5, ge=0, le=1)
     temperature: float = Field(default=1.0, gt=0)
+    penalty: float = Field(default=1.0, ge=0)
     last_stage_epochs: int = Field(default=2, ge=0)
     evaluate_every: int = Field(default=5, ge=1)
     bf16: bool = True
@@ -224,6 +225,8 @@ class Recipe(Strict):
         content = self.model_dump(include={"seed", "model", "data", "stage", "train"})
         for key in ("checkpoint_s", "evaluate_every"):
             del content["train"][key]
+        if self.train.penalty == Train.model_fields["penalty"].default:
+            del content["train"]["penalty"]
         if not self.model.start:
             del content["model"]["start"]
         for stage in content["stage"]:

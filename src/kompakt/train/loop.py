@@ -133,7 +133,7 @@ class _Run:
                 loss = (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
         penalty = self.quantizers.penalty()
         if penalty is not None:
-            loss = loss + penalty
+            loss = loss + self.settings.penalty * penalty
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if not self.is_checked:

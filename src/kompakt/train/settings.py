@@ -16,6 +16,7 @@ class TrainSettings:
         warmup_epochs: linear rise from 0 to `lr`.
         weight_decay: on weights of layers only; never on batch-norm, biases and quantizer parameters.
         distill: share of the loss that compares with the float model's softmax (0 = labels only).
+        penalty: factor of what the methods add to the loss (see `quant.Rule.penalty`).
         last_stage_epochs: final epochs that go through whole integer levels.
         bf16: compute in bfloat16 where the CPU has it. compile: use torch.compile.
         checkpoint_s: seconds between checkpoints.
@@ -32,6 +33,7 @@ class TrainSettings:
     warmup_epochs: float = 0.0
     distill: float = 0.5
     temperature: float = 1.0
+    penalty: float = 1.0
     last_stage_epochs: int = 2
     evaluate_every: int = 5
     seed: int = 0
@@ -43,7 +45,9 @@ class TrainSettings:
         for name, known in {"optimizer": ("sgd", "adam"), "schedule": ("cosine", "constant")}.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("epochs", "weight_decay", "warmup_epochs", "last_stage_epochs", "seed", "momentum", "distill"):
+        for name in (
+            "epochs", "weight_decay", "warmup_epochs", "last_stage_epochs", "seed", "momentum", "distill", "penalty",
+        ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("batch_size", "lr", "temperature", "evaluate_every"):
