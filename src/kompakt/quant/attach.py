@@ -6,7 +6,7 @@ The model is captured before, never after: `attach` replaces nothing that an opt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from .._core.errors import GraphError, QuantizerError
 from ..graph import Graph, check, operand
 from ..graph.graph import RECURRENT
+from .grids import Uniform
 from .quantizer import UNSIGNED, WEIGHTS, Quantizer, role_of
 from .slots import ActivationSlot, WeightSlot
 from .table import method
@@ -179,7 +180,7 @@ def _quantize_state(graph: Graph, node: fx.Node, choice: LayerChoice) -> None:
     name = f"{node.name}_state"
     if choice.weight is None or choice.activation is None:
         raise QuantizerError(f"{name}: a state is quantized together with its weights; give the layer both bit-widths")
-    graph.submodule(node).quantize(_slot(choice.activation, True, name))
+    graph.submodule(node).quantize(_for_floats(_slot(choice.activation, True, name)))
 
 
 def _slot(choice: Choice, signed: bool, name: str) -> ActivationSlot:
@@ -196,8 +197,18 @@ def _slot(choice: Choice, signed: bool, name: str) -> ActivationSlot:
     return ActivationSlot(quantizer, choice.method, name)
 
 
+def _for_floats(slot: ActivationSlot) -> ActivationSlot:
+    """A slot on values that the engine has as floats, which it rounds half to even (docs/numerics.md)."""
+    grid = slot.quantizer.grid
+    if isinstance(grid, Uniform):
+        slot.quantizer.grid = replace(grid, half_up=False)
+    return slot
+
+
 def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node], name: str) -> fx.Node:
     slot_module = _slot(choice, not is_nonnegative(graph, source), name)
+    if source is graph.input:
+        slot_module = _for_floats(slot_module)
     graph.module.add_submodule(f"slots.{name}", slot_module)
     with graph.module.graph.inserting_after(source):
         slot = graph.module.graph.call_module(f"slots.{name}", (source,))

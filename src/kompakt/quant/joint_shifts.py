@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from .correct import channel_axis, has_slot
 LARGEST_VALUES = 1 << 25  # of one map over all images; more images are left out of the search
 SUM_BITS = 26  # sums with their bias and residual keep to these bits of the 31 there are
 HALVINGS = 0.5 ** torch.arange(FINER + 1)
+IN_PLACE = ("add", "clamp", "identity", "unary")
 CHANNELWISE = ("add", "clamp", "batch_norm", "max_pool", "identity")
 
 OnLayer = Callable[[str, int, int], None]
@@ -63,6 +63,20 @@ def round_biases(graph: Graph) -> None:
             layer.bias.copy_(torch.round(layer.bias.double() / unit) * unit)
 
 
+class _Values(fx.Interpreter):
+    """Runs single nodes; operators that would work in place get copies, since values are kept and used again."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph.module)
+        self.kind = graph.kind
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
+        found = super().fetch_args_kwargs_from_env(n)
+        if self.kind(n).op not in IN_PLACE:
+            return found
+        return fx.node.map_aggregate(found, lambda value: value.clone() if isinstance(value, Tensor) else value)
+
+
 class _Search:
     """Values of the float network and of the quantized one so far, by node."""
 
@@ -71,7 +85,7 @@ class _Search:
         self.layers = [str(node.target) for node in graph.products()]
         self.searched: set[fx.Node] = set()
         self.twins = {node.name: node for node in original.module.graph.nodes}
-        self.floats, self.quantized = fx.Interpreter(original.module), fx.Interpreter(graph.module)
+        self.floats, self.quantized = _Values(original), _Values(graph)
         self.floats.env, self.quantized.env = {original.input: batch}, {graph.input: batch}
         self.own = {node.name: node for node in graph.module.graph.nodes}
         self.done, self.computed = {graph.input}, {original.input}
@@ -102,12 +116,9 @@ class _Search:
             self.on_layer(str(node.target), self.layers.index(str(node.target)), len(self.layers))
             self._set_output(module, self._search_layer(node, module))
             self.searched.add(node)
-        value = self._evaluate(module)
         self.done.update(body)
         if slot is not None:
-            if last is self.graph.input:
-                slot.grid = replace(slot.grid, half_up=False)  # floats are rounded to even, see docs/numerics.md
-            self.quantized.env[end] = slot(value)
+            self.quantized.env[end] = slot(self.quantized.env[last])
             self.done.add(end)
 
     def _set_output(self, module: _Module, index: Tensor) -> None:
@@ -131,6 +142,7 @@ class _Search:
         index = least.values.sum(1).argmin()
         chosen = least.indices[index].expand(quantizer.grains)
         quantizer.rule.step.copy_(steps.gather(0, chosen[None])[0])
+        self._evaluate(module, node)
         return index
 
     def _finest(self, node: fx.Node, layer: Any, target: Tensor) -> float:
