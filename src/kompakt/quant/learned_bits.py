@@ -78,7 +78,7 @@ class Interpolated:
 
 
 class LearnedBits(Rule):
-    """A bit-width b per tensor, in a range that follows the largest magnitude. The loss gets STRENGTH · b.
+    """A bit-width b per tensor, in a range that follows the largest magnitude. The loss gets STRENGTH · share · b.
 
     The range of weights is that of the weights as they are, of activations a running mean over batches. b starts at the
     most and stays between that and 1 (2 with negative levels). After `finish` it is rounded up and stays.
@@ -97,6 +97,7 @@ class LearnedBits(Rule):
         if not isinstance(grid, Interpolated):
             raise QuantizerError(f"learned bits have a grid that interpolates, got {grid}")
         self.grid, self.sample_axis, self.snapped, self.gradient_scale = grid, sample_axis, False, 1.0
+        self.share = 1.0  # of the cost, see `quant.bit_costs`
         self.pace = nn.Parameter(torch.full((grains,), grid.bits / PACE))
         self.range: Tensor
         self.resting: Tensor
@@ -124,7 +125,7 @@ class LearnedBits(Rule):
             self.range.copy_((MOMENTUM * self.range + (1 - MOMENTUM) * largest).clamp_min(SMALLEST_RANGE))
 
     def penalty(self, weight: Tensor | None) -> Tensor:
-        return STRENGTH * self.learned.sum()
+        return STRENGTH * self.share * self.learned.sum()
 
     def parameters_of_grid(self) -> Parameters:
         if not self.snapped:

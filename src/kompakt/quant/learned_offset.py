@@ -58,8 +58,8 @@ class LearnedOffset(Rule):
 
     def parameters_of_grid(self) -> Parameters:
         # Scaled here, not by the surrogate: the offset in steps depends on both.
-        step = scale_gradient(self.step, float(self.balance))
-        zero = scale_gradient(self.offset, float(self.balance)) / step
+        step = scale_gradient(self.step, self.balance)
+        zero = scale_gradient(self.offset, self.balance) / step
         return {"step": step, "zero": self._whole(zero) if self.snapped else zero}
 
     def _whole(self, zero: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from ..engine import load as load_engine
 from ..graph import Graph, equalize, fold_batch_norm, trace
 from ..quant import QuantizerTraining, method
 from ..quant.attach import attach, calibrate, check_ranges
+from ..quant.bit_costs import share_out
 from ..quant.correct import Corrections, OnLayer, correct
 from ..quant.joint_shifts import round_biases, search_shifts
 from ..report import summary_table
@@ -104,6 +105,7 @@ def prepare(
     base = equalize(base) if stage.equalize else base
     graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
+    share_out(graph, stage.bit_cost)
     if recipe.train.epochs == 0:
         check_ranges(graph)
     if stage.requantize == "shift":

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, m
 
 from .._core.errors import RecipeError, nearest
 from ..quant import METHODS, method
+from ..quant.bit_costs import Criterion
 from ..quant.correct import Rounding
 from ..quant.quantizer import WEIGHTS
 from ..train import TrainSettings
@@ -89,6 +90,8 @@ class QuantizeStage(Strict):
     `weight_bits = "mixed"`: each layer gets the bits that lose least by its measured sensitivity, on average
     `mean_bits` per weight; both ends keep theirs.
 
+    `bit_cost`: what a bit costs where a method learns bit-widths: the same everywhere, or by multiply-adds or bytes.
+
     `hard_share`: this share of the inner layers' weights, in the layers that gain most by it, gets `hard_method` at
     `hard_bits`, and activations at `hard_activation_bits` if given; 0: none. Two 4-bit tensors count as 8 bits.
 
@@ -104,6 +107,7 @@ class QuantizeStage(Strict):
     weight_bits: Bits | Literal["mixed"] = 2
     mean_bits: float = Field(default=4.0, ge=1, le=8)
     activation_bits: Bits = 2
+    bit_cost: Criterion = "bits"
     edge_method: str = "lsq"
     first_last: FloatOr8 = 8
     residual_bits: FloatOr8 = 8
@@ -155,8 +159,8 @@ class QuantizeStage(Strict):
 
 
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
-ADDED_LATER = {"activation_method", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction", "requantize",
-                "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits"}  # fmt: skip
+ADDED_LATER = {"activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
+                "requantize", "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits"}  # fmt: skip
 
 
 class Train(Strict):
