@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .groups import groups
 from .importing import import_integers
 from .inspect import inspect
+from .join import join
 from .lists import methods, recipes
 from .new import new
 from .plan import plan
@@ -78,6 +79,7 @@ for _command in (
     schemes,
     groups,
     cut,
+    join,
     bench,
     report,
     results,

@@ -17,13 +17,16 @@ from .output import count_text, print_json, table
     "--bytes", "file_bytes", type=click.IntRange(min=1), help="Largest size of the file; bits go where they count."
 )
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The new file.")
+@click.option("--rest", type=click.Path(dir_okay=False, path_type=Path), help="Also write what is missing, see `join`.")
 @options.as_json
-def cut(file: Path, bits: int | None, file_bytes: int | None, output: Path, as_json: bool) -> None:
+def cut(
+    file: Path, bits: int | None, file_bytes: int | None, output: Path, rest: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """Drop the last bits of nested codes (recipe `scalable`). Data and the network are not needed; torch is not used.
 
     \b
     kompakt cut model.kpt --bits 4 -o model-4.kpt
-    kompakt cut model.kpt --bytes 120000 -o small.kpt
+    kompakt cut model.kpt --bytes 120000 -o small.kpt --rest small.rest
 
     Cutting in steps gives the same file as cutting at once. Layers that are not nested stay as they are.
     """
@@ -32,6 +35,7 @@ def cut(file: Path, bits: int | None, file_bytes: int | None, output: Path, as_j
     from ..artifact import from_bytes, to_bytes
     from ..artifact.cut import cut as cut_program
     from ..artifact.cut import nested_layers
+    from ..artifact.rest import rest_of
     from ..measure.refinement import bits_for_bytes
 
     if (bits is None) == (file_bytes is None):
@@ -46,6 +50,8 @@ def cut(file: Path, bits: int | None, file_bytes: int | None, output: Path, as_j
         chosen = {name: min(own, bits or own) for name, own in before.items()}
     data = to_bytes(cut_program(program, chosen), metadata)
     atomic_write(output, data)
+    if rest is not None:
+        atomic_write(rest, rest_of(file.read_bytes(), data))
     if as_json:
         print_json({"file": str(output), "bytes": len(data), "from_bytes": file.stat().st_size, "bits": chosen})
         return
