@@ -45,7 +45,8 @@ def test_mnist_comes_from_idx_files(root: Path) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"no gzip", gzip.compress(b"\0\0"), idx(np.zeros((2, 3), np.uint8))[:-9],
                                  gzip.compress(struct.pack(">HBBI", 0, 13, 1, 1) + b"\0" * 4),
-                                 gzip.compress(struct.pack(">HBBI", 0, 8, 1, 9) + b"\0")])  # fmt: skip
+                                 gzip.compress(struct.pack(">HBBI", 0, 8, 1, 9) + b"\0")],
+                         ids=["empty", "not gzip", "no header", "cut", "not bytes", "too short"])  # fmt: skip
 def test_damaged_idx_files_are_refused(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "x.gz").write_bytes(raw)
     with pytest.raises(DataError, match="expected a"):

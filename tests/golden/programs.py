@@ -133,6 +133,35 @@ def _table_codes(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.n
     return rng.integers(0, 256, shape).astype(np.uint8), Table(8, rng.integers(-127, 128, (shape[0], 256)))
 
 
+def integers_and_shifts() -> Program:
+    """Sums become codes by shifts alone: one input, a residual of codes, a residual of sums, a pool."""
+    rng = np.random.default_rng(9)
+    unsigned, signed = Affine(8, signed=False), Affine(5, signed=True)
+    first, second, third = (parts.weight(rng, shape, signed) for shape in ((4, 2, 3, 3), (4, 4, 3, 3), (4, 4, 1, 1)))
+    nodes = (
+        Node("quantize", "x", ("input",), {"encoding": Affine(8, signed=True), "inv_step": 32.0}),
+        Node("conv2d", "c1", ("x",), {"weight": first, "padding": (1, 1)}),
+        Node("requantize", "r1", ("c1",), _shifts(rng, 1, [7, 8, 0, 9], unsigned)),
+        Node("conv2d", "c2", ("r1",), {"weight": second, "padding": (1, 1)}),
+        Node("requantize", "r2", ("c2", "r1"), _shifts(rng, 2, [6, 7, 8, 9], signed)),
+        Node("conv2d", "c3", ("r2",), {"weight": third}),
+        Node("requantize", "r3", ("c3", "c2"), {**_shifts(rng, 2, [9, 9, 10, 11], unsigned), "top": 200}),
+        Node("sum_pool", "p", ("r3",)),
+        Node("requantize", "r4", ("p",), _shifts(rng, 1, [4, 4, 5, 5], unsigned)),
+        Node("flatten", "f", ("r4",)),
+        Node("linear", "l", ("f",), {"weight": parts.weight(rng, (3, 4), signed)}),
+        Node("affine", "out", ("l",), {"m": np.full(3, 2.0**-10, np.float32), "b": np.zeros(3, np.float32)}),
+    )
+    return Program((2, 6, 6), nodes, "out")
+
+
+def _shifts(rng: np.random.Generator, inputs: int, right: list[int], encoding: Affine) -> dict[str, object]:
+    left = rng.integers(0, 3, (inputs, len(right))).astype(np.int8)
+    bias = rng.integers(-300, 300, len(right)).astype(np.int32)
+    shifts = np.array(right, np.int8)
+    return {"encoding": encoding, "bias": bias, "left": left, "right": shifts, "top": encoding.limits[1]}
+
+
 PROGRAMS = {
     function.__name__: function
     for function in (
@@ -144,5 +173,6 @@ PROGRAMS = {
         moved_values,
         attention_over_tokens,
         recurrent_layers,
+        integers_and_shifts,
     )
 }

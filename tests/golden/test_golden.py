@@ -20,6 +20,7 @@ DIGESTS = {
     "eight_bit_codebooks": "3b68fdb5d858b744",
     "every_operator": "84c1685c55cacc34",
     "float_layers": "bb96c6d7948849c2",
+    "integers_and_shifts": "9a3d9f1c0864bc6c",
     "moved_values": "8df65124159bfccc",
     "one_bit_vectors": "8e29f0d0104a598c",
     "recurrent_layers": "2dcfb8775717f1d1",
