@@ -145,3 +145,11 @@ def test_every_row_is_on_its_own_and_dead_rows_are_legal(criterion, lo, hi):
     assert found.shape == (4,)
     assert (found > 0).all() and torch.isfinite(found).all()  # noqa: PT018
     torch.testing.assert_close(found[1:2], criterion(x[1:2], lo, hi))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_the_search_over_some_values_of_a_long_row_loses_nothing(bits, monkeypatch):
+    x = torch.randn(1, 150_000, generator=torch.Generator().manual_seed(bits)).abs() ** 1.5
+    found = steps.least_squares_step(x, 0, 2**bits - 1)
+    monkeypatch.setattr(steps, "COARSE", x.numel())
+    torch.testing.assert_close(found, steps.least_squares_step(x, 0, 2**bits - 1), rtol=2e-3, atol=0)
