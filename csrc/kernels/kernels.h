@@ -310,8 +310,8 @@ struct KernelSet {
   void (*winograd_weights)(const uint8_t* packed, int bits, size_t steps, int8_t* weights);
   void (*winograd4_input)(const Winograd4Input& args);
   void (*winograd4)(const Winograd4Args& args);
-  // Weights of one block for Winograd4Args from its levels, signed bytes (steps, 9 taps, 16, 2): number n of a step's 32 is
-  // at 2 n, below 16, and at 2 (n - 16) + 1.
+  // Weights of one block for Winograd4Args from its levels, signed bytes (steps, 9 taps, 16, 2): number n of a step's 32
+  // is at 2 n, below 16, and at 2 (n - 16) + 1.
   void (*winograd4_weights)(const uint8_t* levels, size_t steps, size_t pitch, int16_t* weights);
   void (*gemv)(const GemvArgs& args);
   int gemv_bits;  // widest codes that `gemv` expands, besides 8

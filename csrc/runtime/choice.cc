@@ -118,7 +118,8 @@ double winograd_cost(const KernelRow& row, const LayerSpec& spec, double stream)
   const size_t unit = is_large ? 4 : 2;
   const size_t tiles = ((window.out.height + unit - 1) / unit) * ((window.out.width + unit - 1) / unit);
   const double products = static_cast<double>(step_count(row.family, window)) * row.step_cycles + row.pair_cycles;
-  const double transform = 16 + static_cast<double>(window.in.channels) * (is_large ? kTransform4Cycles : kTransformCycles);
+  const double per_channel = is_large ? kTransform4Cycles : kTransformCycles;
+  const double transform = 16 + static_cast<double>(window.in.channels) * per_channel;
   const auto blocks = static_cast<double>(block_count(row.family, window));
   if (is_large && winograd4_keeps_levels(window))
     stream = blocks * static_cast<double>(step_count(row.family, window)) / 36 * kTransformWeightsCycles;

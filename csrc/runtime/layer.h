@@ -49,7 +49,7 @@ class Layer {
   virtual size_t scratch_bytes(size_t pixels) const = 0;
   // Pixels of a tile below which the kernel loses much of its speed.
   virtual size_t preferred_pixels() const { return 1; }
-  // Above 0: tiles are whole rows of one image, best this many, else a multiple of `row_unit` except at the image's end.
+  // Above 0: tiles are whole rows of one image, best this many, else a multiple of `row_unit`, except at the end.
   virtual size_t tile_rows() const { return 0; }
   virtual size_t row_unit() const { return 1; }
   // Computes sums of a tile: out[p * pitch + c - first channel], int32 (float for f32 layers). Writes whole blocks.

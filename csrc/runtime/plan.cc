@@ -10,7 +10,8 @@ namespace {
 
 // Elements of a tile's row buffer: sums, floats and codes of a tile together stay in the first-level cache.
 constexpr size_t kTileElements = 2048;
-// The same, in the second-level cache: for kernels that need many pixels, and where tiles are whole rows.
+// The same, in the second-level cache: for kernels that need many pixels; and where tiles are whole rows, whose inputs
+// are transformed anew for every run of blocks.
 constexpr size_t kWideTileElements = 16384;
 constexpr size_t kRowTileElements = 65536;
 constexpr size_t kMaxTileBlocks = 64;

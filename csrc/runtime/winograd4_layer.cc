@@ -1,5 +1,5 @@
-// 3x3 convolutions of any levels within a byte as Winograd's F(4x4, 3x3) on integers of 16 bits: 36 products per channel
-// for 16 outputs instead of 144.
+// 3x3 convolutions of any levels within a byte as Winograd's F(4x4, 3x3) on integers of 16 bits: 36 products per
+// channel for 16 outputs instead of 144.
 //
 // Operands are bytes, level + offset; the offset's share is in the bias. Outputs come 64 times too large out of modular
 // arithmetic (winograd4/body.h), so channels are summed in parts that cannot exceed INT32_MAX / 64.
@@ -18,8 +18,8 @@ constexpr int64_t kOutputGain = 64;
 // Tiles of 6x6 pixels that share one pass over a block's weights.
 constexpr size_t kTilesPerPass = 16;
 
-// Transformed weights above this size, read once for an image, come from beyond the second-level cache: they are kept as
-// levels, and transformed a few channels at a time on the way to the multiplier.
+// Transformed weights above this size, read once for an image, come from beyond the second-level cache: they are kept
+// as levels, and transformed a few channels at a time on the way to the multiplier.
 constexpr size_t kManyWeightBytes = size_t{1} << 20;
 
 // Longest row: a tile holds four of them, with all of their points.

@@ -1,5 +1,5 @@
-// Winograd's F(4x4, 3x3) on whole numbers of 16 bits: transforms, and the order of a tile's work. Every level brings its
-// own products, `winograd4_products`.
+// Winograd's F(4x4, 3x3) on whole numbers of 16 bits: transforms, and the order of a tile's work. Every level brings
+// its own products, `winograd4_products`.
 //
 // A window of 6x6 operands d gives 36 points V = B'dB, and 16 outputs Y = A'(sum over channels of U * V)A / 576:
 //        | 4  0 -5  0  1  0 |        |  6  0  0 |
@@ -8,10 +8,10 @@
 //        | 0 -2 -1  2  1  0 |        |  1  2  4 |         | 0  1  1  1  1  0 |   x  6
 //        | 0  2 -1 -2  1  0 |        |  1 -2  4 |         | 0  1 -1  2 -2  1 |   x  6
 //        | 0  4  0 -5  0  1 |        |  0  0  6 |
-// with U = (6G)g(6G)'. The rows of A' are divided by what they have in common, so that an output is 24, 12, 6 or 6 times
-// 24, 12, 6 or 6 times too large: a power of two, which is shifted out, times 9, which modulo 2^32 has an inverse. So sums
-// may wrap as long as 64 times the output fits int32. V lies within 68 * 255 and U within 49 * 127: both fit int16, and
-// two products fit int32.
+// with U = (6G)g(6G)'. The rows of A' are divided by what they have in common, so that an output is 24, 12, 6 or 6
+// times 24, 12, 6 or 6 times too large: a power of two, which is shifted out, times 9, which has an inverse modulo 2^32.
+// So sums may wrap as long as 64 times the output fits int32. V lies within 68 * 255 and U within 49 * 127: both fit
+// int16, and two products fit int32.
 #pragma once
 
 // Bytes of a vector, and tiles whose sums of one point and one block stay in registers.
@@ -166,16 +166,17 @@ void winograd4_weights(const uint8_t* levels, size_t steps, size_t pitch, int16_
     }
 }
 
-// Adds to the sums of all points of all tiles, (tiles, 36, 16), `steps` pairs of channels of one block. Tiles go in runs,
-// as alike as possible.
+// Adds to the sums of all points of all tiles, (tiles, 36, 16), `steps` pairs of channels of one block. Tiles go in
+// runs, as alike as possible.
 inline void winograd4_add(size_t tile_count, size_t depth, const int16_t* x, const int16_t* weights, size_t pitch,
                           size_t steps, int32_t* sums) {
   const size_t runs = (tile_count + kWinograd4Tiles - 1) / kWinograd4Tiles;
   for (size_t run = 0; run < runs; ++run) {
     const size_t tile = tile_count * run / runs, tiles = tile_count * (run + 1) / runs - tile;
     for (size_t point = 0; point < kWinograd4Points; ++point)
-      winograd4_products(tiles, depth, x + (tile * kWinograd4Points + point) * depth, weights + point * pitch * 2 * kLanes,
-                         steps, sums + (tile * kWinograd4Points + point) * kLanes);
+      winograd4_products(tiles, depth, x + (tile * kWinograd4Points + point) * depth,
+                         weights + point * pitch * 2 * kLanes, steps,
+                         sums + (tile * kWinograd4Points + point) * kLanes);
   }
 }
 
