@@ -11,6 +11,7 @@ from kompakt._core.errors import RecipeError
 from kompakt.encoding import Planes
 from kompakt.engine import reference
 from kompakt.quant.attach import Choice
+from kompakt.strategy import expectation
 from kompakt.strategy.job import prepare
 from kompakt.strategy.recipe import load_recipe
 
@@ -31,6 +32,14 @@ class Chain(nn.Module):
         for layer in (self.first, self.a, self.b, self.c):
             x = torch.relu(layer(x))
         return self.last(x.mean((2, 3)))
+
+
+PLANNED = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 4), nn.Flatten())
+"""
 
 
 @pytest.fixture
@@ -99,3 +108,15 @@ def test_two_tensors_are_one_integer_product_in_the_engine(model):
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe("w4a8-dual", {f"stage.{key}": value for key, value in settings.items()})
+
+
+def test_the_plan_has_the_size_without_learning_roundings(tmp_path, monkeypatch):
+    monkeypatch.setattr("kompakt.quant.correct.learned_rounding", None)  # calling it would fail
+    path = tmp_path / "net.py"
+    path.write_text(PLANNED)
+    recipe = load_recipe("w3a8", {"model.source": f"{path}:build"})
+    assert expectation(recipe, (3, 8, 8))["bits"]["weights"] == 3
+    found = load_recipe("w4a8-dual", {"model.source": f"{path}:build", "stage.hard_share": 1.0})
+    assert {layer["weight_bits"] for layer in expectation(found, (3, 8, 8))["layers"]} == {8}
+    assert found.stage[0].measures_layers
+    assert not recipe.stage[0].measures_layers

@@ -53,6 +53,8 @@ def plan(
     )
     for skipped in result["skipped"]:
         click.echo(f"left alone: {skipped['name']}: {skipped['reason']}")
+    if job.stage[0].measures_layers:
+        click.echo("which layers get more bits is measured on data: the run may choose others")
     click.echo("nothing was changed; the accuracy is known only after `kompakt compress`")
 
 

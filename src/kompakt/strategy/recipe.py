@@ -123,6 +123,11 @@ class QuantizeStage(Strict):
     override: list[Override] = []
 
     @property
+    def measures_layers(self) -> bool:
+        """Whether layers get bits by what they lose on data."""
+        return self.weight_bits == "mixed" or self.hard_share > 0
+
+    @property
     def method_of_activations(self) -> str:
         """`activation_method`, or the stage's method."""
         return self.activation_method or self.method
@@ -159,8 +164,10 @@ class QuantizeStage(Strict):
 
 
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
-ADDED_LATER = {"activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
-                "requantize", "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits"}  # fmt: skip
+ADDED_LATER = {
+    "activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction", "requantize",
+    "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits",
+}  # fmt: skip
 
 
 class Train(Strict):
