@@ -165,8 +165,8 @@ class QuantizeStage(Strict):
 
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
 ADDED_LATER = {
-    "activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction", "requantize",
-    "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits",
+    "activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
+    "requantize", "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits",
 }  # fmt: skip
 
 
