@@ -125,8 +125,8 @@ BUGS = [
     Bug(
         "a weight may be -128",
         "format/encodings.cc",
-        "if (is_signed_8bit(encoding) && std::find(",
-        "if (!is_signed_8bit(encoding) && std::find(",
+        "if (is_signed_8bit(encoding) && std::memchr(",
+        "if (!is_signed_8bit(encoding) && std::memchr(",
     ),
     Bug(
         "weight levels are not bounded",
