@@ -104,11 +104,12 @@ class Winograd4Layer final : public Layer {
     args.steps = steps_;
     args.part = part_;
     args.pitch = pitch_;
-    args.weights = weights_.data() + tile.first_block * block_bytes() / sizeof(int16_t);
     args.block_count = tile.blocks;
     args.bias = bias_.data() + tile.first_block * kLanes;
     args.out = targets;
-    if (!is_expanded_) {
+    if (is_expanded_) {
+      args.weights = weights_.data() + tile.first_block * block_bytes() / sizeof(int16_t);
+    } else {
       args.levels = levels_.data() + tile.first_block * level_bytes();
       args.sums = sums;
     }

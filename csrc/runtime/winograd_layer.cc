@@ -93,7 +93,7 @@ class WinogradLayer final : public Layer {
     args.tile_count = tiles;
     args.depth = depth_;
     args.steps = steps_;
-    args.weights = weights_.data() + tile.first_block * block_bytes();
+    args.weights = is_expanded_ ? weights_.data() + tile.first_block * block_bytes() : nullptr;
     args.block_count = tile.blocks;
     args.bias = bias_.data() + tile.first_block * 16 * kLanes;
     args.out = targets;
