@@ -10,7 +10,9 @@ from torch import nn
 
 from kompakt import compress
 from kompakt.data import digits
+from kompakt.graph import trace
 from kompakt.quant import METHODS, Quantizer
+from kompakt.quant.attach import Choice, LayerChoice, attach, calibrate
 from kompakt.quant.quantizer import SIGNED, UNSIGNED, WEIGHTS
 from kompakt.strategy.recipe import parse_recipe
 from kompakt.train import TrainSettings, train
@@ -54,11 +56,30 @@ def float_nets(tmp_path_factory):
     return nets
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_short_training_learns_and_runs(name, float_nets):
+def bits_and_sign(name: str) -> tuple[int, str]:
+    """Few bits that the method can do, and the sign of activations to show it on."""
     parts = METHODS[name]
     bits = max([b for b in parts.bits if b <= MOST_BITS] or parts.bits[:1])
-    sign = UNSIGNED if UNSIGNED in parts.roles or parts.roles == {WEIGHTS} else SIGNED
+    return bits, UNSIGNED if UNSIGNED in parts.roles or parts.roles == {WEIGHTS} else SIGNED
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_training_compiles_into_one_graph(name):
+    (bits, sign), roles = bits_and_sign(name), METHODS[name].roles
+    choice, other = Choice(name, bits), Choice("lsq", 4)
+    x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    graph = trace({UNSIGNED: lambda: DigitsNet(4), SIGNED: Curved}[sign](), x)
+    inner = LayerChoice(choice if WEIGHTS in roles else other, choice if sign in roles else other)
+    graph = attach(graph, {str(node.target): inner for node in graph.layers()[1:-1]}, None)
+    calibrate(graph, x)
+    torch._dynamo.reset()
+    found = torch._dynamo.explain(graph.module.train())(x)
+    assert found.graph_break_count == 0, found.break_reasons
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_short_training_learns_and_runs(name, float_nets):
+    parts, (bits, sign) = METHODS[name], bits_and_sign(name)
     stage = {"kind": "quantize", "method": "lsq", "weight_bits": bits, "activation_bits": bits}
     if WEIGHTS in parts.roles:
         stage["method"] = name
