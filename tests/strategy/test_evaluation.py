@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from kompakt.data import NO_LABEL, Split
-from kompakt.strategy.evaluation import judged, quality, reference_images
+from kompakt.data import NO_LABEL, Split, judged, quality
+from kompakt.strategy.evaluation import reference_images
 
 
 def steps() -> Split:

@@ -22,7 +22,8 @@ BATCH = 250
 @options.threads
 @options.as_json
 def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_json: bool) -> None:
-    """Share of right answers on the test split, computed by the engine; torch is not used.
+    """Share of right answers on the test split, computed by the engine; torch is not used. Of language models also the
+    bits per character.
 
     \b
     kompakt evaluate runs/resnet20-cifar10-lq-w2a2/model.kpt --threads 2
@@ -30,6 +31,7 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
 
     Images are normalised as the network's card says (zoo networks), else as the data set says.
     """
+    from ..data import NO_LABEL, judged, quality
     from ..engine import load
     from .origin import dataset_of
 
@@ -37,19 +39,21 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
     dataset = dataset_of(engine.metadata, data)
     if not dataset.test.is_labelled:
         raise DataError(f"{dataset.name}: samples without labels have no accuracy; give (images, labels)")
-    images, labels = dataset.test.images[:limit], dataset.test.labels[:limit]
+    test = dataset.test.head(limit or len(dataset.test))
     started = time.perf_counter()
-    right = 0
-    for begin in range(0, len(images), BATCH):
-        logits = engine.run(dataset.normalise(images[begin : begin + BATCH]))
-        right += int(np.count_nonzero(logits.argmax(1) == labels[begin : begin + BATCH]))
-    seconds = time.perf_counter() - started
-    top1 = 100.0 * right / len(images)
+    outputs = [
+        engine.run(dataset.normalise(test.images[begin : begin + BATCH])) for begin in range(0, len(test), BATCH)
+    ]
+    logits, labels = judged(np.concatenate(outputs), test), test.labels[test.labels != NO_LABEL]
+    seconds, found = time.perf_counter() - started, quality(logits, labels, test)
+    right = int(np.count_nonzero(logits.argmax(1) == labels))
     if as_json:
         print_json({
-            "file": str(file), "data": dataset.name, "images": len(images), "right": right, "top1": top1,
+            "file": str(file), "data": dataset.name, "images": len(labels), "right": right, **found,
             "threads": threads, "isa": engine.isa, "seconds": round(seconds, 3),
         })  # fmt: skip
         return
     where = f"{engine.isa}, {threads} thread{'s' * (threads > 1)}, {seconds:.1f} s"
-    click.echo(f"{top1:.2f} %  ({right} of {len(images)} images of {dataset.name}; {where})")
+    bits = f", {found['bits']:.4f} bits per step" if "bits" in found else ""
+    what = "steps" if bits else "images"
+    click.echo(f"{found['top1']:.2f} %{bits}  ({right} of {len(labels)} {what} of {dataset.name}; {where})")
