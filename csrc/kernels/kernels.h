@@ -23,11 +23,16 @@ constexpr size_t kSlack = 64;
 
 // How a kernel turns sums into codes while they are in registers, instead of storing them:
 // code = clamp(rne(((x * m + b) + residual) * inv_step), lo, hi) & mask, as `rescale` does. The caller proved that the
-// rounded value fits int32.
+// rounded value fits int32. With `left` whole numbers alone, as `requantize` does:
+// code = clamp(((x << left) + (residual << residual_left) + offset) >> right, lo, hi) & mask.
 struct CodesArgs {
+  const int32_t* left;  // null, or these four and neither m, b, scale nor inv_step; whole blocks, as those
+  const int32_t* offset;
+  const int32_t* right;
+  const int32_t* residual_left;
   const float* m;  // of the first block's channels, whole blocks
   const float* b;
-  const uint8_t* residual;  // null, or codes worth float((code ^ sign) - sign) * scale, whole blocks readable
+  const uint8_t* residual;  // null, or codes of level (code ^ sign) - sign, times scale; whole blocks readable
   size_t residual_pitch;    // from pixel to pixel
   int32_t sign;
   float scale;

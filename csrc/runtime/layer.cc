@@ -29,8 +29,15 @@ std::vector<Block> blocks_per_group(const Window& window) {
 CodesArgs codes_from(const CodesArgs& codes, size_t block) {
   const size_t channel = block * kLanes;
   CodesArgs part = codes;
-  part.m += channel;
-  part.b += channel;
+  if (part.left != nullptr) {
+    part.left += channel;
+    part.offset += channel;
+    part.right += channel;
+    if (part.residual != nullptr) part.residual_left += channel;
+  } else {
+    part.m += channel;
+    part.b += channel;
+  }
   if (part.residual != nullptr) part.residual += channel;
   part.codes += channel;
   part.channels -= channel;

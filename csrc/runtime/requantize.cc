@@ -19,6 +19,7 @@ Step make_requantize(const Node& node, size_t in_row, int map, const ValueType* 
   const int half = 1 << (encoding.bits - 1);
   Step step{Step::Kind::Requantize};
   step.bits = encoding.bits;
+  step.is_signed = encoding.is_signed;
   step.lo = static_cast<float>(encoding.is_signed ? -half : 0);
   step.hi = static_cast<float>(node.top);
   step.left = padded_row(node.left.data() + in_row * channels, channels);

@@ -67,6 +67,7 @@ void merge_rescales(std::vector<Step>& steps) {
 }
 
 bool suits_kernels(const Step& step) {
+  if (step.kind == Kinds::Requantize) return step.addend != Addend::Sum;
   if (step.kind != Kinds::Rescale || step.residual == Residual::Real || step.residual == Residual::Table) return false;
   constexpr double largest_sum = 2147483648.0, largest_level = 255;
   const double residual = step.residual == Residual::Affine ? largest_level * std::abs(step.scale) : 0;
@@ -79,9 +80,16 @@ bool suits_kernels(const Step& step) {
 
 CodesArgs codes_args(const Step& step, const Maps& maps, const Row& row) {
   CodesArgs args{};
-  args.m = step.m.data() + row.first_channel;
-  args.b = step.b.data() + row.first_channel;
-  if (step.residual == Residual::Affine) {
+  if (step.kind == Kinds::Requantize) {
+    args.left = step.left.data() + row.first_channel;
+    args.offset = step.offset.data() + row.first_channel;
+    args.right = step.right.data() + row.first_channel;
+    args.residual_left = step.addend == Addend::None ? nullptr : step.map_left.data() + row.first_channel;
+  } else {
+    args.m = step.m.data() + row.first_channel;
+    args.b = step.b.data() + row.first_channel;
+  }
+  if (step.residual == Residual::Affine || step.addend == Addend::Code) {
     args.residual = maps.at(step.map) + row.first_pixel * step.map_channels + row.first_channel;
     args.residual_pitch = step.map_channels;
   }

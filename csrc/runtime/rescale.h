@@ -10,7 +10,8 @@ namespace kompakt {
 // Replaces every run AffineAcc, [Add*], [Clamp], Quantize by one Rescale.
 void merge_rescales(std::vector<Step>& steps);
 
-// Whether a kernel may do the step on sums in registers: the rounded value fits int32 for every sum.
+// Whether a kernel may do the step, a rescale or a requantize, on sums in registers: the rounded value fits int32 for
+// every sum.
 bool suits_kernels(const Step& step);
 
 // For such a step. Where the codes go is left open.

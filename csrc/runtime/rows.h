@@ -43,7 +43,7 @@ struct Step {
   size_t map_channels = 0;  // channels of that map
   int bits = 8;             // of the codes read or made
   float inv_step = 0, lo = 0, hi = 0;
-  bool is_signed = false;              // Quantize, Rescale: the codes made
+  bool is_signed = false;              // Quantize, Rescale, Requantize: the codes made
   Residual residual = Residual::None;  // Rescale: what it adds; Add*: how it could
   Addend addend = Addend::None;        // Requantize
   int32_t sign = 0;  // *AffineCode, DecodeAffine, Requantize: sign bit of signed codes

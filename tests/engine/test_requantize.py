@@ -13,6 +13,7 @@ from kompakt._core.errors import ArtifactError
 from kompakt.artifact import Node, Program, check, to_bytes
 from kompakt.encoding import Affine, Planes
 from kompakt.engine import run_all_reference
+from support import parts
 from support.layers import assert_equal_to_reference
 from support.nodes import SEEDS, node, sums_of, values
 from support.programs import Builder, conv, random_input
@@ -93,6 +94,29 @@ def test_every_level_equals_the_reference(other: str) -> None:
         threads = (1, 2) if channels == 16 else (1,)
         families = ("", "dot_s16")
         assert_equal_to_reference(program, random_input(program, channels, batch=3), threads, families)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("has_residual", [False, True])
+def test_layers_that_make_codes_in_registers(has_residual: bool, signed: bool) -> None:
+    """Depthwise and dense layers in a row, whose codes go straight into each other's frames."""
+    for channels in (5, 16, 40, 64):
+        builder = Builder(np.random.default_rng(channels), (channels, 6, 9))
+        rng = builder.rng
+        x = builder.add("quantize", "input", encoding=Affine(8, signed=True), inv_step=20.0)
+        for groups, kernel, bits in ((channels, 3, 8), (1, 1, 5), (channels, 5, 8), (1, 3, 3)):
+            weight = parts.weight(rng, (channels, channels // groups, kernel, kernel), Affine(8, signed=True))
+            y = builder.add("conv2d", x, weight=weight, groups=groups, padding=(kernel // 2, kernel // 2))
+            inputs = [y, x] if has_residual else [y]
+            low, high = Affine(bits, signed).limits
+            x = builder.add(
+                "requantize", *inputs, encoding=Affine(bits, signed), top=int(rng.integers(low + 1, high + 1)),
+                bias=rng.integers(-(2**14), 2**14, channels).astype(np.int32),
+                left=rng.integers(0, 5, (len(inputs), channels)).astype(np.int8),
+                right=rng.integers(5, 14, channels).astype(np.int8),
+            )  # fmt: skip
+        program = builder.finish(x)
+        assert_equal_to_reference(program, random_input(program, channels, batch=2), families=("",))
 
 
 @pytest.mark.parametrize("other", OTHERS)

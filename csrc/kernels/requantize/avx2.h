@@ -1,11 +1,9 @@
 // Sums to codes by shifts, 8 channels at a time.
 #pragma once
 
-inline __m256i load_8(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-
 template <Addend A>
 inline __m256i addend_8(const RequantizeArgs& a, size_t at) {
-  if (A == Addend::Sum) return load_8(a.map + at * sizeof(int32_t));
+  if (A == Addend::Sum) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a.map + at * sizeof(int32_t)));
   const __m256i code = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(a.map + at)));
   const __m256i sign = _mm256_set1_epi32(a.sign);
   return _mm256_sub_epi32(_mm256_xor_si256(code, sign), sign);

@@ -19,18 +19,46 @@ inline __m512i pack_codes(const CodesArgs& a, const __m512i (&v)[4]) {
   return in_order(_mm512_and_si512(clamped, _mm512_set1_epi8(static_cast<char>(a.mask))));
 }
 
-// `at`: index of the first of 16 codes to add.
-template <bool kHasResidual>
-inline __m512i rounded_16(const CodesArgs& a, __m512i sums, __m512 m, __m512 b, size_t at) {
-  __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m), b);
-  if (kHasResidual) {
-    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.residual + at));
-    const __m512i sign = _mm512_set1_epi32(a.sign);
-    const __m512i level = _mm512_sub_epi32(_mm512_xor_si512(_mm512_cvtepu8_epi32(codes), sign), sign);
-    v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_cvtepi32_ps(level), _mm512_set1_ps(a.scale)));
-  }
-  return _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(a.inv_step)));
+// Levels of 16 codes to add, the first at index `at`.
+inline __m512i residual_levels(const CodesArgs& a, size_t at) {
+  const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.residual + at));
+  const __m512i sign = _mm512_set1_epi32(a.sign);
+  return _mm512_sub_epi32(_mm512_xor_si512(_mm512_cvtepu8_epi32(codes), sign), sign);
 }
+
+// Parameters of 16 channels, by floats or by shifts, and what they make of 16 sums.
+struct ByScale {
+  __m512 m, b;
+
+  void load(const CodesArgs& a, size_t channel) {
+    m = _mm512_loadu_ps(a.m + channel);
+    b = _mm512_loadu_ps(a.b + channel);
+  }
+  template <bool kHasResidual>
+  __m512i rounded(const CodesArgs& a, __m512i sums, size_t at) const {
+    __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m), b);
+    if (kHasResidual)
+      v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_cvtepi32_ps(residual_levels(a, at)), _mm512_set1_ps(a.scale)));
+    return _mm512_cvtps_epi32(_mm512_mul_ps(v, _mm512_set1_ps(a.inv_step)));
+  }
+};
+
+struct ByShift {
+  __m512i left, offset, right, residual_left;
+
+  void load(const CodesArgs& a, size_t channel) {
+    left = _mm512_loadu_si512(a.left + channel);
+    offset = _mm512_loadu_si512(a.offset + channel);
+    right = _mm512_loadu_si512(a.right + channel);
+    residual_left = a.residual == nullptr ? left : _mm512_loadu_si512(a.residual_left + channel);
+  }
+  template <bool kHasResidual>
+  __m512i rounded(const CodesArgs& a, __m512i sums, size_t at) const {
+    __m512i v = _mm512_add_epi32(_mm512_sllv_epi32(sums, left), offset);
+    if (kHasResidual) v = _mm512_add_epi32(v, _mm512_sllv_epi32(residual_levels(a, at), residual_left));
+    return _mm512_srav_epi32(v, right);
+  }
+};
 
 // Run `index` of B * 16 bytes of `codes`, cut behind the last channel, `left` bytes on.
 template <int B>
@@ -54,16 +82,13 @@ inline void store_run(uint8_t* to, __m512i codes, int index, size_t left) {
   }
 }
 
-template <int P, int B, bool kHasResidual>
+template <int P, int B, typename Way, bool kHasResidual>
 KOMPAKT_INLINE inline void store_codes_of(const CodesArgs a, const __m512i (&sum)[P][B], size_t block, size_t pixel) {
   constexpr int kRuns = 4 / B;  // pixels whose codes fill a vector
   const size_t channel = block * kLanes, left = a.channels - channel;
-  __m512 m[B], b[B];
+  Way way[B];
   KOMPAKT_UNROLL
-  for (int i = 0; i < B; ++i) {
-    m[i] = _mm512_loadu_ps(a.m + channel + i * kLanes);
-    b[i] = _mm512_loadu_ps(a.b + channel + i * kLanes);
-  }
+  for (int i = 0; i < B; ++i) way[i].load(a, channel + i * kLanes);
   const size_t* targets = a.targets + pixel;
   uint8_t* to = a.codes + channel;
   const size_t residual = pixel * a.residual_pitch + channel;
@@ -73,8 +98,8 @@ KOMPAKT_INLINE inline void store_codes_of(const CodesArgs a, const __m512i (&sum
     KOMPAKT_UNROLL
     for (int i = 0; i < 4; ++i)
       if (p + i / B < P)
-        v[i] = rounded_16<kHasResidual>(a, sum[p + i / B][i % B], m[i % B], b[i % B],
-                                        residual + (p + i / B) * a.residual_pitch + (i % B) * kLanes);
+        v[i] = way[i % B].template rounded<kHasResidual>(
+            a, sum[p + i / B][i % B], residual + (p + i / B) * a.residual_pitch + (i % B) * kLanes);
     const __m512i codes = pack_codes(a, v);
     KOMPAKT_UNROLL
     for (int i = 0; i < kRuns; ++i)
@@ -86,6 +111,10 @@ KOMPAKT_INLINE inline void store_codes_of(const CodesArgs a, const __m512i (&sum
 // codes can change them.
 template <int P, int B>
 KOMPAKT_INLINE inline void store_codes(const CodesArgs& a, const __m512i (&sum)[P][B], size_t block, size_t pixel) {
-  if (a.residual == nullptr) return store_codes_of<P, B, false>(a, sum, block, pixel);
-  store_codes_of<P, B, true>(a, sum, block, pixel);
+  if (a.left != nullptr) {
+    if (a.residual == nullptr) return store_codes_of<P, B, ByShift, false>(a, sum, block, pixel);
+    return store_codes_of<P, B, ByShift, true>(a, sum, block, pixel);
+  }
+  if (a.residual == nullptr) return store_codes_of<P, B, ByScale, false>(a, sum, block, pixel);
+  store_codes_of<P, B, ByScale, true>(a, sum, block, pixel);
 }
