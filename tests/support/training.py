@@ -12,7 +12,7 @@ from torch import nn
 
 from kompakt.data import Dataset, digits
 from kompakt.graph import trace
-from kompakt.quant.attach import Choice, attach, calibrate
+from kompakt.quant.attach import Choice, LayerChoice, attach, calibrate
 from kompakt.train import TrainSettings, train
 from kompakt.zoo import DigitsNet
 
@@ -36,12 +36,11 @@ def float_net() -> nn.Module:
     return DigitsNet(4).eval()
 
 
-def quantized_net(net: nn.Module) -> nn.Module:
-    """LQ-Nets inside, LSQ at the ends: both rules, running means, learned steps."""
+def quantized_net(net: nn.Module, inner: LayerChoice = layer("lq_nets2", "lq_nets2")) -> nn.Module:  # noqa: B008
+    """`inner` inside (LQ-Nets: running means), LSQ at the ends (learned steps)."""
     dataset = few_digits()
     graph = trace(net, torch.zeros(2, 1, 8, 8))
     names = [str(node.target) for node in graph.layers()]
-    inner = layer("lq_nets2", "lq_nets2")
     choices = {name: EIGHT if name in (names[0], names[-1]) else inner for name in names}
     graph = attach(graph, choices, Choice("lsq", 8))
     calibrate(graph, torch.from_numpy(dataset.normalise(dataset.train.images[:64])))

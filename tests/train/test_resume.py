@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from kompakt.quant import METHODS
+from kompakt.quant.attach import Choice, LayerChoice
+from kompakt.quant.quantizer import UNSIGNED, WEIGHTS
 from support.training import STEPS, checkpoint, float_net, metrics, quantized_net, run, same
 
 TESTS = Path(__file__).parents[1]
@@ -62,17 +65,23 @@ def test_the_log_has_one_line_for_every_epoch_and_the_last_stage(unbroken):
     assert ["val_top1" in record for record in records if record["event"] == "epoch"] == [False, True, True]
 
 
-@pytest.mark.parametrize("steps", [1, STEPS, 2 * STEPS, 3 * STEPS - 2])
-def test_an_interrupted_run_goes_on_with_the_same_bits(unbroken, tmp_path, steps):
-    """Ctrl-C after a number of steps: in the first epoch, at an epoch's end, in the last stage."""
-    module, left = quantized_net(float_net()), [steps]
+def stop_before(module, steps):
+    """A hook that presses Ctrl-C in front of a training step, counted from 1."""
+    left = [steps]
 
     def strike(m, arguments):
         left[0] -= m.training
         if left[0] == 0 and m.training:
             os.kill(os.getpid(), signal.SIGINT)
 
-    hook = module.register_forward_pre_hook(strike)
+    return module.register_forward_pre_hook(strike)
+
+
+@pytest.mark.parametrize("steps", [1, STEPS, 2 * STEPS, 3 * STEPS - 2])
+def test_an_interrupted_run_goes_on_with_the_same_bits(unbroken, tmp_path, steps):
+    """Ctrl-C after a number of steps: in the first epoch, at an epoch's end, in the last stage."""
+    module = quantized_net(float_net())
+    hook = stop_before(module, steps)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, module=module)
     hook.remove()
@@ -81,6 +90,27 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(unbroken, tmp_path, steps
     assert position["epoch"] * STEPS + position["step"] == steps
     run(tmp_path, resume=True)
     assert_same_run(tmp_path, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_goes_on_with_the_same_bits(name, tmp_path):
+    """Stopped in the middle, and in the last stage, where levels are whole."""
+    parts = METHODS[name]
+    choice = Choice(name, min(b for b in parts.bits if b > 1 or len(parts.bits) == 1))
+    inner = LayerChoice(
+        choice if WEIGHTS in parts.roles else Choice("lsq", 4),
+        choice if UNSIGNED in parts.roles else Choice("lsq", 4),
+    )
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run(whole, module=quantized_net(float_net(), inner))
+    for resume, steps in ((False, STEPS + 2), (True, STEPS + 1)):
+        module = quantized_net(float_net(), inner)
+        stop_before(module, steps)
+        with pytest.raises(KeyboardInterrupt):
+            run(broken, resume=resume, module=module)
+    run(broken, resume=True, module=quantized_net(float_net(), inner))
+    assert_same_run(broken, whole)
 
 
 def test_interrupting_the_last_evaluation_counts(tmp_path):
