@@ -24,7 +24,7 @@ def learned_rounding(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor
         minimise  ‖Ŵx - y‖² / ‖W₀x - y‖² + λ mean(1 - |2h - 1|^β),   W₀ the nearest levels, β from 20 to 2
 
     Means of x and y are taken out on both sides: the bias makes up for them. The error is a quadratic form of Ŵ, whose
-    matrix xxᵀ is computed once, so that every step sees all positions (`ROWS` at most, about).
+    matrix xxᵀ is computed once, so that every step sees all of about `ROWS` positions.
 
     Args:
         layer: Conv2d or Linear; gives stride, padding, dilation and groups.
