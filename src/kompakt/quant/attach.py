@@ -5,6 +5,7 @@ The model is captured before, never after: `attach` replaces nothing that an opt
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -100,18 +101,23 @@ def calibrate(graph: Graph, batch: Tensor) -> None:
 def check_ranges(graph: Graph) -> None:
     """After calibration: every quantizer saw something to quantize.
 
-    Raises: QuantizerError naming the first that saw zeros alone.
+    Activations that were zero in all samples, as pruning leaves them, are a warning: whatever comes later is zero too.
+
+    Raises: QuantizerError naming the first layer whose weights are all zero.
     """
-    remedy = "so it has no range; remove the layer, or leave it in float"
     for node in graph.layers():
         layer = graph.submodule(node)
         if parametrize.is_parametrized(layer, "weight") and not layer.parametrizations.weight.original.any():
-            raise QuantizerError(f'{node.target}.weight: is zero everywhere, {remedy} (weight_bits = "float")')
+            raise QuantizerError(
+                f"{node.target}.weight: is zero everywhere, so it has no range; remove the layer, or leave it in float "
+                '(weight_bits = "float")'
+            )
     for slot in graph.module.modules():
         if isinstance(slot, ActivationSlot) and slot.is_dead:
-            raise QuantizerError(
-                f"{slot.label}: is zero in all calibration samples, {remedy} (activation_bits, residual_bits = "
-                '"float"); or give other samples'
+            warnings.warn(
+                f"{slot.label}: is zero in all calibration samples and will be zero for all inputs; where that is not "
+                "meant, give other samples",
+                stacklevel=2,
             )
 
 
