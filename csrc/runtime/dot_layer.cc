@@ -38,7 +38,8 @@ class DotLayer final : public Layer {
       pitch_ = frame_.pitch();
     }
     for (size_t b = 0; b < blocks_.size(); ++b) pack_block(spec, b, offset);
-    if (narrow_sums(spec) > 0) set_flush(largest_operand(spec));
+    if constexpr (sizeof(Operand) == 1)  // products of 16-bit operands are summed in 32 bits
+      if (narrow_sums(spec) > 0) set_flush(largest_operand(spec));
   }
 
   size_t frame_bytes(size_t images) const override { return is_local_ ? 0 : frame_.bytes(images); }

@@ -138,7 +138,7 @@ def _assert_refused(program: Program, isa: str, family: str) -> None:
 
 @pytest.mark.parametrize("levels", [[-2, 1, 0, -1], [-8, 7, 3, -1], [-14, -3, 9, 14]], ids=str)
 def test_many_weights_are_kept_as_levels_of_few_bits(levels: list[int]) -> None:
-    """16 x 272 x 272 transformed weights are more than 2^20 bytes; their levels take 2, 4 or 8 bits (F(4x4, 3x3): 8)."""
+    """16 x 272 x 272 transformed weights are more than 2^20 bytes; their levels take 2, 4 or 8 bits."""
     weight = parts.weight(np.random.default_rng(6), (258, 269, 3, 3), Table(2, np.array([levels])))
     program = layer_program(weight, (269, 3, 5), Affine(2), padding=(1, 1))
     _assert_exact(program, random_input(program, 4, batch=2), threads=(1, 2), is_used=False)
