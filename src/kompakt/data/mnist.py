@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def decode(path: Path) -> np.ndarray:
         raw = gzip.decompress(path.read_bytes())
         zeros, kind, axes = struct.unpack(">HBB", raw[:4])
         shape = struct.unpack(f">{axes}I", raw[4 : 4 + 4 * axes])
-    except (OSError, EOFError, struct.error, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+    except (OSError, EOFError, struct.error, zlib.error) as error:
         raise DataError(f"{path}: expected a gzipped idx file ({error}); copy it again") from error
     elements = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).copy()  # writable, as torch wants it
     if zeros or kind != UINT8 or len(elements) != math.prod(shape):

@@ -53,7 +53,3 @@ class JointSteps(Rule):
 
     def rescale(self, factor: Tensor) -> None:
         self.step.mul_(factor)
-
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole multiples of the step."""
-        return 0.0

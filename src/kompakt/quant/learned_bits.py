@@ -139,10 +139,6 @@ class LearnedBits(Rule):
         bits = torch.where(self.resting > 0, self.resting, torch.ceil(self.learned - MARGIN))
         return {"range": self.range.clone(), "bits": bits}
 
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole multiples of the step."""
-        return 0.0
-
     @torch.no_grad()
     def after_step(self) -> None:
         """Keep b in its range."""

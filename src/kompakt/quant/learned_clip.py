@@ -50,10 +50,6 @@ class LearnedClip(Rule):
         """The step as it is."""
         return {"step": self.parameters_of_grid()["step"].detach()}
 
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole multiples of the step."""
-        return 0.0
-
     def penalty(self, weight: Tensor | None) -> Tensor:
         return DECAY / 2 * self.clip.square().sum()
 

@@ -68,10 +68,6 @@ class LearnedStep(Rule):
         """The step as it is."""
         return {"step": self.step.detach()}
 
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole multiples of the step."""
-        return 0.0
-
     @torch.no_grad()
     def after_step(self) -> None:
         """Keep the step above a floor: a step that crosses zero never comes back."""

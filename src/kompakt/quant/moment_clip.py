@@ -63,10 +63,6 @@ class MomentClip(Rule):
         """The steps as they are."""
         return {"step": self.step}
 
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole multiples of the step."""
-        return 0.0
-
 
 def searched_clip(rows: Tensor, grid: Uniform | MidRise) -> Tensor:
     """The clip of least squared error among 100 fractions of the largest magnitude, refined once; (G, N) to (G,)."""

@@ -69,7 +69,3 @@ class NestedClusters(Rule):
         scale = self.scale[:, None]
         thresholds = (self.firsts - 0.5) * scale
         return {"levels": self.integer * scale, "thresholds": thresholds, "integer": self.integer[None], "scale": scale}
-
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are found as whole numbers."""
-        return 0.0

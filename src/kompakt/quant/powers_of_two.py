@@ -78,9 +78,5 @@ class PowersOfTwo(Rule):
             found["thresholds"] = middles_by_logarithm(found["levels"][:, :-1], found["levels"][:, 1:])
         return found
 
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole multiples of the unit."""
-        return 0.0
-
     def finish(self) -> None:
         self.is_resting = True

@@ -54,7 +54,3 @@ class RangeLevels(Rule):
     def final_parameters(self) -> Parameters:
         """Whole levels (G, L) times one scale per grain (G, 1)."""
         return {"levels": self.integer * self.scale, "integer": self.integer, "scale": self.scale}
-
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole numbers."""
-        return 0.0

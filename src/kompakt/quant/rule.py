@@ -32,9 +32,12 @@ class Rule(nn.Module, ABC):
     def final_parameters(self) -> Parameters:
         """What the file holds: every level is a whole number times its grain's scale."""
 
-    @abstractmethod
     def snap_error(self) -> float:
-        """Largest distance between a level and its form in the file, as a share of the range of levels."""
+        """Largest distance between a level and its form in the file, as a share of the range of levels.
+
+        0 from a rule whose levels are whole multiples of its scale at all times.
+        """
+        return 0.0
 
     def observe(self, x: Tensor) -> None:
         """Learn from the values of a training step, after they were quantized. A rule that does not: nothing."""

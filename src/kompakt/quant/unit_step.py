@@ -39,7 +39,3 @@ class UnitStep(Rule):
     def final_parameters(self) -> Parameters:
         """Steps of 1."""
         return {"step": self.step}
-
-    def snap_error(self) -> float:
-        """Nothing is snapped: the levels are whole."""
-        return 0.0
