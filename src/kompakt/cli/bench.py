@@ -39,7 +39,7 @@ NOISE_VALUES = 3_000_000  # of a network without data: 20 images of 224x224, and
 @click.option(
     "--data", help="Inputs, which also calibrate int8 peers.  [default: what the file records; noise for zoo:NAME]"
 )
-@click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="Pairs of measurements.")
+@click.option("--rounds", default=20, show_default=True, help="Pairs of measurements, 6 or more.")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),

@@ -50,9 +50,6 @@ class CalibratedStep(Rule):
         """The best steps for the weight as it is now."""
         self.step.copy_(self.criterion(rows_of(weight, len(self.step)), *self.grid.limits))
 
-    def parameters_of_grid(self) -> Parameters:
-        return {"step": self.step}
-
     def final_parameters(self) -> Parameters:
         """The steps as they are."""
         return {"step": self.step}

@@ -43,9 +43,6 @@ class JointSteps(Rule):
         self.pair.copy_(pair)
         self.step.copy_(step)
 
-    def parameters_of_grid(self) -> Parameters:
-        return self.final_parameters()
-
     def final_parameters(self) -> Parameters:
         """Whole numbers (G, bits) times one scale per grain (G, 1)."""
         integer, scale = dual_basis(self.pair, self.grid.bits // 2).float(), to_16_bits(self.step)[:, None]

@@ -56,9 +56,6 @@ class MomentClip(Rule):
     def follow(self, weight: Tensor) -> None:
         self.fit(weight)
 
-    def parameters_of_grid(self) -> Parameters:
-        return {"step": self.step}
-
     def final_parameters(self) -> Parameters:
         """The steps as they are."""
         return {"step": self.step}

@@ -58,9 +58,6 @@ class NestedClusters(Rule):
     def rescale(self, factor: Tensor) -> None:
         self.scale.copy_(to_16_bits(self.scale * factor))
 
-    def parameters_of_grid(self) -> Parameters:
-        return self.final_parameters()
-
     def final_parameters(self) -> Parameters:
         """Whole levels (1, L) times one scale per grain (G, 1); thresholds (G, L - 1) are the edges of the cells.
 

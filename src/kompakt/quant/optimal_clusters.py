@@ -43,9 +43,6 @@ class OptimalClusters(Rule):
             found = torch.from_numpy(optimal_clusters(row.cpu().numpy(), size)).float()
             self.centres[grain] = torch.cat([found, found[-1:].expand(size - len(found))])
 
-    def parameters_of_grid(self) -> Parameters:
-        return self.final_parameters()
-
     def final_parameters(self) -> Parameters:
         """Whole levels (G, L) times one scale per grain (G, 1)."""
         top = self.centres.abs().amax(1, keepdim=True) / LARGEST

@@ -65,9 +65,6 @@ class PowersOfTwo(Rule):
         limit = torch.full((), 0.5) if self.is_resting else torch.rand(share.shape)
         weight.copy_(torch.where(share > limit.to(share.device), high, low).reshape(weight.shape))
 
-    def parameters_of_grid(self) -> Parameters:
-        return self.final_parameters()
-
     def final_parameters(self) -> Parameters:
         """Levels (G, L), whole powers of two, and the unit (G, 1); the largest level fills the last code, too."""
         powers = 2.0 ** torch.arange(self.exponents, device=self.unit.device)

@@ -48,9 +48,6 @@ class RangeLevels(Rule):
     def rescale(self, factor: Tensor) -> None:
         self.scale.copy_(to_16_bits(self.scale * factor[:, None]))
 
-    def parameters_of_grid(self) -> Parameters:
-        return self.final_parameters()
-
     def final_parameters(self) -> Parameters:
         """Whole levels (G, L) times one scale per grain (G, 1)."""
         return {"levels": self.integer * self.scale, "integer": self.integer, "scale": self.scale}

@@ -33,9 +33,6 @@ class UnitStep(Rule):
     def follow(self, weight: Tensor) -> None:
         weight.clamp_(-1, 1)
 
-    def parameters_of_grid(self) -> Parameters:
-        return {"step": self.step}
-
     def final_parameters(self) -> Parameters:
         """Steps of 1."""
         return {"step": self.step}
