@@ -10,6 +10,7 @@ import pytest
 
 from kompakt._core.errors import DataError
 from kompakt.bench.results import accuracy_record, generate, render_results, update
+from kompakt.strategy import load_recipe
 
 from . import examples
 
@@ -46,30 +47,48 @@ def test_order_of_records_does_not_matter() -> None:
         assert render_results(runs, benches) == page
 
 
-def test_a_single_seed_is_called_too_few() -> None:
-    line = lines_with(render_results([examples.accuracy()], []), "| w2a2 | zoo")[0]
-    assert "| 1 (too few for a spread) |" in line
-    assert "| W2 A2; first/last 8 |" in line
-    assert "| 91.73 | 89.90 | -1.83 |" in line
-    assert "| 90.20 | A paper, table 1 |" in line
+def test_a_run_is_one_line_with_float_gap_published_number_size_and_time() -> None:
+    page = render_results([examples.accuracy(mean_bits={"weights": 2.02, "activations": 2.07}, epochs=10)], [])
+    line = lines_with(page, "| w2a2 | lq_nets | zoo")[0]
+    assert "| W2 A2; first/last 8 | 2.02 / 2.07 | 1 | 91.73 | 89.90 | -1.83 |" in line
+    assert line.endswith("| 90.20 | A paper, table 1 | 87,504 | 10 | 60 |")
+
+
+def test_every_protocol_has_its_table_and_columns_that_say_something() -> None:
+    runs = [examples.accuracy(protocol=protocol, recipe=protocol) for protocol in ("long", "ptq", "short")]
+    runs[1] |= {"train_s": 0.0, "published": None}
+    page = render_results(runs, [])
+    titles = {"short": "Trained, short protocol", "long": "Trained, long protocol", "ptq": "Without training"}
+    tables = {protocol: page.split(f"### {title}")[1].split("\n#")[0] for protocol, title in titles.items()}
+    assert all(f"| {protocol} | lq_nets |" in table for protocol, table in tables.items())
+    assert "training min" in tables["long"]
+    assert "training min" not in tables["ptq"]
+    assert "published" not in tables["ptq"]
+    with pytest.raises(DataError, match="protocol"):
+        render_results([examples.accuracy(protocol="magic")], [])
+
+
+def test_chance_is_no_float_network() -> None:
+    line = lines_with(render_results([examples.accuracy(float_top1=None)], []), "| w2a2 | lq_nets")[0]
+    assert "| 1 | 89.90 |" in line  # no column for what no run has
 
 
 def test_seeds_are_one_line_with_their_spread() -> None:
     runs = [examples.accuracy(seeds=[seed], engine_top1=top1) for seed, top1 in enumerate((89.0, 90.0, 91.6))]
     page = render_results(runs, [])
-    assert "| 3 | 91.73 | 90.20 (89.00 to 91.60) |" in lines_with(page, "| w2a2 | zoo")[0]
+    assert "| 3 | 91.73 | 90.20 (89.00 to 91.60) |" in lines_with(page, "| w2a2 | lq_nets | zoo")[0]
     assert "points below the published" not in page
 
 
 def test_one_record_may_hold_several_seeds() -> None:
     page = render_results([examples.accuracy(seeds=[0, 1, 2], engine_top1=[89.0, 90.0, 91.6])], [])
-    assert "| 3 | 91.73 | 90.20 (89.00 to 91.60) |" in lines_with(page, "| w2a2 | zoo")[0]
+    assert "| 3 | 91.73 | 90.20 (89.00 to 91.60) |" in lines_with(page, "| w2a2 | lq_nets | zoo")[0]
 
 
 @pytest.mark.parametrize(("goal", "cell"), [(89.0, "89.00: reached"), (90.5, "90.50: missed by 0.60"), (None, "-")])
 def test_goals_stay_in_the_table(goal: float | None, cell: str) -> None:
-    page = render_results([examples.accuracy(goal_top1=goal)], [])
-    assert f"| {cell} | 90.20 |" in lines_with(page, "| w2a2 | zoo")[0]
+    page = render_results([examples.accuracy(goal_top1=goal), examples.accuracy(recipe="other", goal_top1=80.0)], [])
+    assert f"| {cell} | 90.20 |" in lines_with(page, "| w2a2 | lq_nets | zoo")[0]
     assert ("0.60 points short of its goal" in page) == (goal == 90.5)
 
 
@@ -148,7 +167,66 @@ def test_a_run_folder_becomes_a_record() -> None:
     record = accuracy_record(run_result(), {"commit": "0123456789ab", "cpu": "A processor"})
     assert record["seeds"] == [3]
     assert record["latency_ratio"] == {"torch:eager": 8.0}
-    assert "| w2a2-lq | zoo:cifar10-resnet20 | cifar10 | W2 A2 |" in render_results([record], [])
+    assert "| w2a2-lq | lq_nets | zoo:cifar10-resnet20 | cifar10 | W2 A2 |" in render_results([record], [])
+
+
+def layers(*bits: tuple[int, int]) -> list[dict]:
+    """Layers of 10 weights and 100 multiply-adds with these bits of weights and activations."""
+    return [{"params": 10, "macs": 100, "weight_bits": w, "activation_bits": a} for w, a in bits]
+
+
+@pytest.mark.parametrize(
+    ("found", "bits", "mean"),
+    [
+        (layers((8, 8), (2, 2), (2, 2), (8, 8)), {"weights": 2, "activations": 2, "first_last": 8}, (5.0, 5.0)),
+        (layers((1, 8), (1, 1), (1, 1), (1, 1)), {"weights": 1, "activations": 1, "first_last": "W1 A8 and W1 A1"},
+         (1.0, 2.75)),
+        (layers((8, 8), (3, 4), (5, 4), (8, 8)), {"weights": "mixed", "activations": 4, "first_last": 8}, (6.0, 6.0)),
+        (layers((32, 32), (2, 2), (2, 2), (32, 32)),
+         {"weights": 2, "activations": 2, "first_last": "float"}, (17.0, 17.0)),
+    ],
+)  # fmt: skip
+def test_bits_are_those_that_the_layers_have(found: list[dict], bits: dict, mean: tuple) -> None:
+    result = run_result() | {"layers": found}
+    result["bits"] = {"weights": 8, "activations": 8, "first_last": 8}
+    record = accuracy_record(result, {})
+    assert record["bits"] == bits
+    assert record["mean_bits"] == dict(zip(("weights", "activations"), mean, strict=True))
+
+
+def test_a_network_of_random_weights_has_no_float_accuracy() -> None:
+    assert accuracy_record(run_result(), {})["float_top1"] == 91.73
+    assert accuracy_record(run_result() | {"model": "zoo:resnet20"}, {})["float_top1"] is None
+
+
+def test_labels_are_those_of_the_recipe_as_it_is_now(tmp_path: Path) -> None:
+    text = """
+version = 1
+name = "w2a2-lq"
+protocol = "{}"
+goal_top1 = 90.0
+[[stage]]
+kind = "quantize"
+method = "lq_nets"
+[train]
+epochs = {}
+"""
+    path = tmp_path / "w2a2-lq.toml"
+    path.write_text(text.format("short", 12))
+    result = run_result() | {"recipe": load_recipe(path).model_dump(exclude_defaults=True)}
+    path.write_text(text.format("long", 12))
+    assert accuracy_record(result, {}, tmp_path)["protocol"] == "long"
+    assert accuracy_record(result, {}, tmp_path)["goal_top1"] == 90.0
+    path.write_text(text.format("long", 13))  # another training: the recipe says nothing about this run
+    assert accuracy_record(result, {}, tmp_path)["protocol"] == "short"
+    assert accuracy_record(result, {}, tmp_path / "elsewhere")["protocol"] == "short"
+
+
+def test_the_short_protocol_is_the_same_for_every_recipe() -> None:
+    recipes = [load_recipe(path) for path in ROOT.glob("recipes/*.toml")]
+    short = {(r.train.epochs, r.train.batch_size, r.model.source) for r in recipes if r.protocol == "short"}
+    assert short == {(10, 128, "zoo:cifar10-resnet20")}
+    assert {recipe.protocol for recipe in recipes} == {"short", "long"}
 
 
 def test_an_unmeasured_run_is_no_record() -> None:

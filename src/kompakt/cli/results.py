@@ -21,6 +21,8 @@ from .output import print_json
 def results(runs: tuple[Path, ...], root: Path, as_json: bool) -> None:
     """Write results/NAME-seedN.json for every RUN_FOLDER, then docs/results.md from all records, benchmarks included.
 
+    Protocol, goal and published number are those of recipes/NAME.toml as it is now, if it describes the same training.
+
     \b
     kompakt results runs/resnet20-cifar10-lq-w2a2
     kompakt bench runs/resnet20-cifar10-lq-w2a2/model.kpt --save benchmarks/results/resnet20-cifar10-lq-w2a2.json
@@ -28,7 +30,7 @@ def results(runs: tuple[Path, ...], root: Path, as_json: bool) -> None:
     """
     from ..bench.results import update
 
-    written = [_record(folder, root / "results") for folder in runs]
+    written = [_record(folder, root) for folder in runs]
     page = update(root)
     if as_json:
         print_json({"records": [str(path) for path in written], "page": str(page)})
@@ -37,13 +39,13 @@ def results(runs: tuple[Path, ...], root: Path, as_json: bool) -> None:
         click.echo(path)
 
 
-def _record(folder: Path, target: Path) -> Path:
+def _record(folder: Path, root: Path) -> Path:
     from .._core.files import atomic_write
     from ..bench.results import accuracy_record
     from ..report.folder import read
 
     run = read(folder)
-    record = accuracy_record(run.result, run.env)
-    path = target / f"{record['recipe']}-seed{record['seeds'][0]}.json"
+    record = accuracy_record(run.result, run.env, root / "recipes")
+    path = root / "results" / f"{record['recipe']}-seed{record['seeds'][0]}.json"
     atomic_write(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     return path

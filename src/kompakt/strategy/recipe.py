@@ -21,6 +21,7 @@ from .overrides import override
 
 Bits = StrictInt | Literal["float"]
 FloatOr8 = Literal["float", 2, 3, 4, 5, 6, 7, 8]
+Protocol = Literal["ptq", "short", "long", "published-schedule"]
 
 
 class Strict(BaseModel):
@@ -210,7 +211,7 @@ class Recipe(Strict):
     version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")
     seed: int = Field(default=0, ge=0)
-    protocol: Literal["ptq", "short", "long", "published-schedule"] = "short"
+    protocol: Protocol = "short"
     model: Model = Model()
     data: Data = Data()
     stage: list[QuantizeStage] = Field(min_length=1, max_length=1)

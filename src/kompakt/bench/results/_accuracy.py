@@ -2,67 +2,46 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from ._entries import Entry
 from ._markdown import MISSING, count, millions, table
 from ._records import AccuracyRecord
 
-ENOUGH_SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Entry:
-    """All seeds of one recipe on one network: a line of the tables."""
-
-    records: tuple[AccuracyRecord, ...]
-
-    @property
-    def first(self) -> AccuracyRecord:
-        return self.records[0]
-
-    @property
-    def top1(self) -> list[float]:
-        """Percent, one per seed."""
-        return [value for record in self.records for value in record.engine_top1]
-
-    @property
-    def mean_top1(self) -> float:
-        return sum(self.top1) / len(self.top1)
-
-    @property
-    def short_of_goal(self) -> float | None:
-        """Percentage points by which the goal was missed; 0 if reached, None where there is none."""
-        goal = self.first.goal_top1
-        return None if goal is None else max(0.0, round(goal - self.mean_top1, 4))
-
-    @property
-    def bits(self) -> str:
-        """`W2 A2`, then the parts with other bit-widths."""
-        bits = dict(self.first.bits)
-        main = [part for part in ("weights", "activations") if part in bits]
-        head = " ".join(f"{part[0].upper()}{bits.pop(part)}" for part in main)
-        rest = ", ".join(f"{part.replace('_', '/')} {bits[part]}" for part in sorted(bits))
-        return "; ".join(part for part in (head, rest) if part)
-
-
-def entries(records: list[AccuracyRecord]) -> list[Entry]:
-    """Records grouped by what was run, in a fixed order."""
-    groups: dict[tuple[str, ...], list[AccuracyRecord]] = defaultdict(list)
-    for record in records:
-        bits = ",".join(f"{part}={record.bits[part]}" for part in sorted(record.bits))
-        groups[(record.model, record.dataset, record.recipe, record.system, record.protocol, bits)].append(record)
-    runs = [sorted(groups[key], key=lambda run: (run.seeds, run.engine_top1)) for key in sorted(groups)]
-    return [Entry(tuple(records)) for records in runs]
+ACCURACY_HEADER = (
+    "recipe", "method", "network", "data", "bits", "mean bits W / A>", "seeds>", "float top-1 %>", "engine top-1 %>",
+    "gap to float>", "goal", "published %>", "published in", "file bytes>", "epochs>", "training min>", "on threads>",
+)  # fmt: skip
+# In the order of the page: heading, and what stands below it.
+PROTOCOLS = {
+    "short": (
+        "Trained, short protocol",
+        "Ten epochs from the pretrained network with the float network as teacher, 20 to 25 minutes on one core: "
+        "the same for every method, so that methods can be compared.",
+    ),
+    "long": (
+        "Trained, long protocol",
+        "As many epochs as the recipe says, one hour to two on one core: what a method reaches when it is given time.",
+    ),
+    "published-schedule": ("Trained, published schedule", "The schedule of the method's paper."),
+    "ptq": ("Without training", "A few hundred images without labels, seconds to minutes."),
+}
 
 
 def accuracy_section(found: list[Entry]) -> str:
-    """Top-1 in the engine beside the float network, the goal, and the number that others published."""
-    header = (
-        "recipe", "network", "data", "bits", "protocol", "seeds>", "float top-1 %>", "engine top-1 %>", "change>",
-        "goal", "published %>", "published in", "training min>", "on threads>",
-    )  # fmt: skip
-    return table(header, [_accuracy_row(entry) for entry in found])
+    """A table per protocol: top-1 in the engine beside the float network, the goal, and what others published."""
+    parts = []
+    for protocol, (title, text) in PROTOCOLS.items():
+        chosen = [entry for entry in found if entry.first.protocol == protocol]
+        if chosen:
+            parts += [f"### {title}", text, _without_empty(ACCURACY_HEADER, [_accuracy_row(entry) for entry in chosen])]
+    return "\n\n".join(parts)
+
+
+def _without_empty(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns in which no row says anything."""
+    kept = [i for i in range(len(header)) if any(row[i] != MISSING for row in rows)]
+    return table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
 def text_section(found: list[Entry]) -> str:
@@ -79,20 +58,25 @@ def _text_row(record: AccuracyRecord, bits: str) -> list[str]:
 
 def _accuracy_row(entry: Entry) -> list[str]:
     first = entry.first
-    minutes = [record.train_s / 60 for record in entry.records if record.train_s is not None]
+    published, is_trained = first.published, entry.train_s is not None
     return [
-        first.recipe, first.model, first.dataset, entry.bits, first.protocol, _seeds(entry),
-        f"{first.float_top1:.2f}", _spread(entry.top1), f"{entry.mean_top1 - first.float_top1:+.2f}", _goal(entry),
-        f"{first.published.value:.2f}" if first.published else MISSING,
-        first.published.source if first.published else MISSING,
-        f"{sum(minutes) / len(minutes):.0f}" if minutes else MISSING,
-        f"{first.train_threads:.0f}" if minutes and first.train_threads else MISSING,
+        first.recipe, first.system, first.model, first.dataset, entry.bits, _mean_bits(first), count(len(entry.top1)),
+        _percent(first.float_top1), _spread(entry.top1), MISSING if entry.gap is None else f"{entry.gap:+.2f}",
+        _goal(entry), _percent(published.value if published else None), published.source if published else MISSING,
+        count(first.file_bytes), count(first.epochs or None),
+        f"{entry.train_s / 60:.0f}" if entry.train_s is not None else MISSING,
+        count(first.train_threads) if is_trained else MISSING,
     ]  # fmt: skip
 
 
-def _seeds(entry: Entry) -> str:
-    seeds = len(entry.top1)
-    return str(seeds) if seeds >= ENOUGH_SEEDS else f"{seeds} (too few for a spread)"
+def _percent(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def _mean_bits(record: AccuracyRecord) -> str:
+    """Mean bits of weights / of activations."""
+    parts = [record.mean_bits.get(part) for part in ("weights", "activations")]
+    return " / ".join(_percent(bits) for bits in parts) if record.mean_bits else MISSING
 
 
 def _spread(values: list[float]) -> str:

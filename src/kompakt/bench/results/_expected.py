@@ -43,7 +43,9 @@ def _belongs(record: AccuracyRecord, name: str) -> bool:
         "weights": stage.weight_bits, "activations": stage.activation_bits, "first_last": stage.first_last,
         "residual": stage.residual_bits,
     }  # fmt: skip
-    return record.protocol != "ptq" and record.system == stage.method and record.bits == bits
+    # Where bit-widths are learned, the recipe says where they start and the record what came out.
+    is_alike = all(record.bits.get(part) in (width, "mixed") for part, width in bits.items())
+    return record.protocol != "ptq" and record.system == stage.method and is_alike
 
 
 def measured_path(root: Path) -> Path | None:

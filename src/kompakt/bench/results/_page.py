@@ -8,6 +8,7 @@ from typing import Any
 
 from ..._core.files import atomic_write
 from . import _accuracy as accuracy
+from . import _entries as entries
 from . import _goals as goals
 from . import _ptq as ptq
 from . import _speed as speed
@@ -25,7 +26,10 @@ the goals in `benchmarks/goals.json`; do not edit. Every measured number was wri
 _ACCURACY = """## Accuracy
 
 Top-1 on the whole test split, executed by the engine from the packed file; the mean over seeds, with the lowest and
-highest. *Published* numbers are other people's, on their networks and schedules, and are here for orientation."""
+highest where there are several: one seed says nothing about the spread, two say little. *Gap to float* is in percentage
+points. *Mean bits* are per weight, and per activation that a multiply-add reads, with the first and the last layer.
+*Published* numbers are other people's, on their networks and schedules, and are here for orientation. Times are of
+training alone, on a shared machine."""
 
 _SIZE = """## Size
 
@@ -111,7 +115,7 @@ def _render(
     runs: list[AccuracyRecord], benches: list[BenchRecord], wanted: list[Goal], figures: list[FigureRecord],
     tools: list[PtqRecord],
 ) -> str:  # fmt: skip
-    found, benches = accuracy.entries(runs), speed.ordered(benches)
+    found, benches = entries.entries(runs), speed.ordered(benches)
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
     if found:
         parts += [_SIZE, accuracy.size_section(found)]

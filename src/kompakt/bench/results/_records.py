@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..._core.errors import DataError
+from ...strategy.recipe import Protocol
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[float, Field(ge=0)]
@@ -41,8 +42,9 @@ class AccuracyRecord(Record):
 
     Attributes:
         bits: part of the network -> bit-width, e.g. {"weights": 2, "activations": 2, "first_last": 8}.
-        protocol: ptq, short, long or published-schedule.
-        engine_top1: one number per seed.
+        mean_bits: "weights" averaged over weights, "activations" over multiply-adds, both ends included.
+        protocol: how long it was trained, a key of `PROTOCOLS`.
+        engine_top1: one number per seed. float_top1: None where training began from random weights.
         goal_top1: what the run was meant to reach; it stays in the table whether reached or not.
         file_breakdown: part of the file -> bytes.
         latency_ratio: peer -> its time divided by ours.
@@ -54,10 +56,12 @@ class AccuracyRecord(Record):
     model: str
     dataset: str
     bits: dict[str, int | float | str]
-    protocol: str
+    mean_bits: dict[str, Count] = {}
+    protocol: Protocol
+    epochs: Count | None = None
     seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)]
     engine_top1: Annotated[list[Percent], BeforeValidator(_as_list), Field(min_length=1)]
-    float_top1: Percent
+    float_top1: Percent | None
     file_bytes: Count
     float_bytes: Count
     commit: str | None = None
@@ -228,44 +232,3 @@ def read_folder(folder: Path) -> dict[str, dict[str, Any]]:
         except ValueError as error:
             raise DataError(f"{path}: not JSON ({error}); records are written by the commands, not by hand") from error
     return records
-
-
-def accuracy_record(result: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run from its folder's `result.json` and `env.json`.
-
-    Raises: DataError where the result lacks what a record needs.
-    """
-    record = {
-        "system": result.get("method"),
-        "recipe": result.get("name"),
-        "model": result.get("model"),
-        "dataset": result.get("dataset"),
-        "bits": result.get("bits"),
-        "protocol": result.get("protocol"),
-        "seeds": [result.get("seed")],
-        "commit": environment.get("commit"),
-        "machine": environment.get("cpu"),
-        "train_s": result.get("train_s"),
-        "train_threads": result.get("threads"),
-        "float_top1": result.get("float", {}).get("top1"),
-        "engine_top1": result.get("engine", {}).get("top1"),
-        "published": result.get("published"),
-        "goal_top1": result.get("goal_top1"),
-        "float_bytes": result.get("float", {}).get("bytes"),
-        "file_bytes": result.get("file_bytes"),
-        "file_breakdown": result.get("sections", {}),
-        "macs": result.get("macs"),
-        "bops": result.get("bops"),
-        "latency_ratio": _latency_ratio(result.get("latency")),
-    }
-    if "bits" in result.get("engine", {}):
-        record |= {"float_bits": result["float"]["bits"], "engine_bits": result["engine"]["bits"]}
-    parse([record], AccuracyRecord, ["result.json"])
-    return record
-
-
-def _latency_ratio(latency: dict[str, Any] | None) -> dict[str, float] | None:
-    """Peer -> ratio at the first setting of an attached benchmark."""
-    rows = (latency or {}).get("rows", [])
-    first = [row for row in rows if (row["threads"], row["batch"]) == (rows[0]["threads"], rows[0]["batch"])]
-    return {row["engine"]: row["ratio"] for row in first} or None
