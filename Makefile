@@ -15,7 +15,7 @@ TEST_ENV := OMP_NUM_THREADS=1
 help:
 	@echo "make demo      train, compress and run a small network: the whole job in a minute or two"
 	@echo "make test      the fast tests"
-	@echo "make slow      the slow tests: installation, sanitizers, fuzzing, training"
+	@echo "make slow      the slow tests: installation, sanitizers, fuzzing, training, the examples"
 	@echo "make lint      ruff, mypy, import floors"
 	@echo "make bench     time runs/*/model.kpt beside other engines"
 	@echo "make bench-all every speed record, for some hours on a quiet machine; goes on where it was"
@@ -28,7 +28,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n auto -m "not slow"
 
-slow: $(VENV)/.dev
+slow: $(VENV)/.examples
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.dev
@@ -73,6 +73,11 @@ $(VENV)/.demo: $(VENV)/.torch $(NATIVE) $(SOURCES)
 # Editable: tests see the sources as they are; only the native module is built again when its sources change.
 $(VENV)/.dev: $(VENV)/.torch $(NATIVE)
 	$(PIP) install -c constraints.txt -e '.[test,lint,demo]'
+	@touch $@
+
+# Kompakt is installed already, so only what the examples need is fetched: 110 MB, no second build.
+$(VENV)/.examples: $(VENV)/.dev
+	$(PIP) install -c constraints.txt 'kompakt[examples]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
