@@ -47,6 +47,7 @@ bench-all: $(VENV)/.bench
 	KOMPAKT=$(BIN)/kompakt benchmarks/all.sh
 	$(BIN)/python benchmarks/figures.py
 	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/kompakt results
 
 results: $(VENV)/.dev

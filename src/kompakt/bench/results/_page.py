@@ -12,16 +12,28 @@ from . import _entries as entries
 from . import _goals as goals
 from . import _ptq as ptq
 from . import _speed as speed
+from . import _training as training
 from ._expected import expected_of_recipes, measured_path
-from ._records import AccuracyRecord, BenchRecord, FigureRecord, Goal, PtqRecord, parse, read_folder, read_list
+from ._records import (
+    AccuracyRecord,
+    BenchRecord,
+    FigureRecord,
+    Goal,
+    PtqRecord,
+    TrainingRecord,
+    parse,
+    read_folder,
+    read_list,
+)
 
 ACCURACY_FOLDER, BENCH_FOLDER, PAGE = "results", "benchmarks/results", "docs/results.md"
 FIGURE_FOLDER, PTQ_FOLDER, GOALS = "benchmarks/figures", "benchmarks/ptq", "benchmarks/goals.json"
+TRAINING_FOLDER = "benchmarks/training"
 
 _HEAD = """# Results
 
-Generated from `results/*.json`, `benchmarks/results/*.json`, `benchmarks/figures/*.json`, `benchmarks/ptq/*.json` and
-the goals in `benchmarks/goals.json`; do not edit. Every measured number was written by a command."""
+Generated from `results/*.json`, `benchmarks/*/*.json` and the goals in `benchmarks/goals.json`; do not edit. Every
+measured number was written by a command."""
 
 _ACCURACY = """## Accuracy
 
@@ -48,6 +60,12 @@ The same float network, the same calibration images (drawn anew for every seed) 
 of the process, all its threads, from the module or from the ONNX file; accuracy is that of the packed or exported file
 on the whole test split. Ratios above 1 mean that Kompakt is faster, with one thread and one image."""
 
+_TRAINING = """## Cost of a training step
+
+Time of a step with a method's quantizers divided by that of the same step without them: forward in bfloat16, compiled,
+backward, optimizer and the method's own step, 128 images, no teacher. Processor time; both steps and a second copy of
+the one without (A/A) take turns in one process, ratios are medians of pairs."""
+
 _GOALS = """## Goals of speed
 
 Against the fastest of the engines that a goal is about, in one run; ratios as in the section on speed. *AVX-512, no
@@ -71,7 +89,7 @@ _NONE = "No records yet."
 def render_results(
     accuracy_records: list[dict[str, Any]], bench_records: list[dict[str, Any]],
     goal_records: list[dict[str, Any]] | None = None, figure_records: list[dict[str, Any]] | None = None,
-    ptq_records: list[dict[str, Any]] | None = None,
+    ptq_records: list[dict[str, Any]] | None = None, training_records: list[dict[str, Any]] | None = None,
 ) -> str:  # fmt: skip
     """The page as Markdown; equal records give equal text, in whatever order they come.
 
@@ -79,7 +97,8 @@ def render_results(
     """
     wanted, figures = parse(goal_records or [], Goal), parse(figure_records or [], FigureRecord)
     runs, benches = parse(accuracy_records, AccuracyRecord), parse(bench_records, BenchRecord)
-    return _render(runs, benches, wanted, figures, parse(ptq_records or [], PtqRecord))
+    tools, steps = parse(ptq_records or [], PtqRecord), parse(training_records or [], TrainingRecord)
+    return _render(runs, benches, wanted, figures, tools, steps)
 
 
 def generate(root: str | os.PathLike[str]) -> str:
@@ -87,12 +106,14 @@ def generate(root: str | os.PathLike[str]) -> str:
     runs = read_folder(Path(root) / ACCURACY_FOLDER)
     benches = read_folder(Path(root) / BENCH_FOLDER)
     figures, tools = read_folder(Path(root) / FIGURE_FOLDER), read_folder(Path(root) / PTQ_FOLDER)
+    steps = read_folder(Path(root) / TRAINING_FOLDER)
     return _render(
         parse(list(runs.values()), AccuracyRecord, list(runs)),
         parse(list(benches.values()), BenchRecord, list(benches)),
         parse(read_list(Path(root) / GOALS), Goal),
         parse(list(figures.values()), FigureRecord, list(figures)),
         parse(list(tools.values()), PtqRecord, list(tools)),
+        parse(list(steps.values()), TrainingRecord, list(steps)),
     )
 
 
@@ -113,7 +134,7 @@ def expected(root: str | os.PathLike[str]) -> str:
 
 def _render(
     runs: list[AccuracyRecord], benches: list[BenchRecord], wanted: list[Goal], figures: list[FigureRecord],
-    tools: list[PtqRecord],
+    tools: list[PtqRecord], steps: list[TrainingRecord],
 ) -> str:  # fmt: skip
     found, benches = entries.entries(runs), speed.ordered(benches)
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
@@ -123,13 +144,15 @@ def _render(
         parts += [_TEXT, accuracy.text_section(found)]
     if tools:
         parts += [_PTQ, ptq.ptq_section(tools)]
+    if steps:
+        parts += [_TRAINING, training.training_section(steps)]
     if wanted:
         parts += [_GOALS, goals.goals_section(wanted, benches)]
     if figures:
         parts += [_FIGURES, goals.figures_section(figures)]
     parts += [_SPEED, *(speed.speed_section(record) for record in benches)] if benches else [_SPEED, _NONE]
     short = [*accuracy.shortfalls(found), *goals.missed_goals(wanted, benches), *goals.missed_figures(figures)]
-    short += [*ptq.ptq_shortfalls(tools), *speed.losses(benches)]
+    short += [*training.training_shortfalls(steps), *ptq.ptq_shortfalls(tools), *speed.losses(benches)]
     parts += [_SHORT, "\n".join(f"* {line}" for line in short) if short else "Nothing."]
     if found:
         parts += ["## Runs", accuracy.provenance(found)]

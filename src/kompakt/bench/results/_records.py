@@ -188,6 +188,30 @@ class FigureRecord(Record):
         return self.goal is None or (self.value <= self.goal if self.relation == "<=" else self.value >= self.goal)
 
 
+class TrainingRecord(Record):
+    """A method's training step beside the step of the same net without quantizers, by `benchmarks/training_step.py`.
+
+    Attributes:
+        ms, float_ms: median of a step with quantizers and without. ratio: median of the paired ratios.
+        aa_ratio: of the net without quantizers against a copy of itself. ratio_band, aa_band: 10 to 90 % of the pairs.
+        goal: the ratio to stay below; None for methods that search while they train, which `remark` then says.
+    """
+
+    method: str
+    recipe: str
+    net: str
+    bits: str
+    threads: int
+    ms: float
+    float_ms: float
+    ratio: float
+    ratio_band: tuple[float, float]
+    aa_ratio: float
+    aa_band: tuple[float, float]
+    goal: float | None = None
+    remark: str = ""
+
+
 Kind = TypeVar("Kind", bound=Record)
 
 
