@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..graph import Graph
+from ..ops.allocation import Option, allocate
 from ..quant.attach import Choice, LayerChoice, attach, calibrate
-from .allocation import Option, allocate
 from .choices import inner_layers
 from .recipe import QuantizeStage
 from .sensitivity import output_distance

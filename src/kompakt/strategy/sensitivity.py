@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .._core.errors import RecipeError
 from ..graph import Graph, fold_batch_norm, trace
+from ..ops.allocation import Option, allocate
 from ..quant.attach import Choice, LayerChoice, attach
-from .allocation import Option, allocate
 from .choices import inner_layers
 from .sources import example_input, load_data, load_model
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kompakt import RecipeError
-from kompakt.strategy.allocation import Option, allocate
+from kompakt.ops.allocation import Option, allocate
 
 OPTIONS = st.builds(Option, st.integers(0, 30), st.integers(0, 20).map(float))
 
