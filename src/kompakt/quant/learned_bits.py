@@ -13,13 +13,13 @@ from ..encoding import Affine, Encoding
 from ..ops import basis as basis_ops
 from ..ops import uniform
 from ..ops.grains import per_grain
-from ..ops.surrogate import with_gradient_of
+from ..ops.surrogate import scale_gradient, with_gradient_of
 from .grids import Grid, Parameters
 from .rule import Rule
 
 SMALLEST_RANGE = 1e-6
 STRENGTH = 1e-3  # of one bit in the loss; `train.penalty` multiplies it
-PACE = 10.0  # bits are learned as bits / PACE: weights move by hundredths, bits by units
+PACE = 10.0  # bits are learned as bits / PACE: an optimizer of even steps moves weights by hundredths, bits by units
 MARGIN = 1e-3  # above a whole number that does not cost another bit
 MOMENTUM = 0.9
 
@@ -106,8 +106,8 @@ class LearnedBits(Rule):
 
     @property
     def learned(self) -> Tensor:
-        """b, (1,)."""
-        return self.pace * PACE
+        """b, (1,). Steps in proportion to gradients move b as if it were the parameter; larger ones drown in noise."""
+        return scale_gradient(self.pace * PACE, 1 / PACE**2)
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
