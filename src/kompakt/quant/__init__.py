@@ -4,6 +4,7 @@ from .calibrated_step import CalibratedStep as CalibratedStep
 from .grids import Grid as Grid
 from .quantizer import Parts as Parts
 from .quantizer import Quantizer as Quantizer
+from .rule import Moment as Moment
 from .rule import Rule as Rule
 from .slots import ActivationSlot as ActivationSlot
 from .slots import WeightSlot as WeightSlot

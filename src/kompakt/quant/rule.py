@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -10,11 +12,29 @@ from .._core.errors import QuantizerError
 from .grids import Parameters
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A training step between backward and optimizer: gradients are there, parameters are those that gave the loss.
+
+    Attributes:
+        loss: of the batch, a scalar without gradient and without penalties.
+        again: the loss of the same batch with parameters and buffers as they are when it is called: batch-norm with the
+            batch's statistics, the same random numbers, no trace left in any buffer.
+        penalty: the factor of what methods charge, `train.penalty`.
+        ends_epoch: whether this is the last step of an epoch.
+    """
+
+    loss: Tensor
+    again: Callable[[], Tensor]
+    penalty: float = 1.0
+    ends_epoch: bool = False
+
+
 class Rule(nn.Module, ABC):
     """Parameters of a grid, one set per grain. Learned ones are `nn.Parameter`, computed ones are buffers.
 
     The order within a training step: forward with `parameters_of_grid`, `observe`; loss plus `penalty`; backward,
-    optimizer, `after_step`, `follow`.
+    the `controller`, optimizer, `after_step`, `follow`.
     """
 
     gradient_scale: float
@@ -52,6 +72,13 @@ class Rule(nn.Module, ABC):
         """
         return None
 
+    def controller(self) -> Controller | None:
+        """What decides, in every step, for all rules together that name the same function. None: nothing is decided.
+
+        It is called until `finish`. Its state lies in buffers of the rules, so that a training run can be resumed.
+        """
+        return None
+
     def after_step(self) -> None:
         """Bring learned parameters back into their legal range, after the optimizer's step. Without any: nothing."""
         return
@@ -70,3 +97,9 @@ class Rule(nn.Module, ABC):
     def finish(self) -> None:
         """From now on `parameters_of_grid` is `final_parameters`. Where it always is: nothing."""
         return
+
+
+Controlled = Sequence[tuple[Rule, Tensor | None]]
+"""Rules, each with the float weight that is quantized; None for activations."""
+
+Controller = Callable[[Controlled, Moment], None]

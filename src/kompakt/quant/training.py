@@ -1,4 +1,4 @@
-"""What a training loop does for the quantizers of a network, whatever their methods: three calls."""
+"""What a training loop does for the quantizers of a network, whatever their methods: four calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from .quantizer import Quantizer
+from .rule import Controller, Moment, Rule
 from .slots import WeightSlot
 
 
@@ -16,19 +17,35 @@ from .slots import WeightSlot
 class QuantizerTraining:
     """The quantizers of a module, each with the float weight that it stands on, if it is one of weights.
 
-    In every step: `penalty` into the loss, backward, optimizer, `after_step`. Before the last epochs: `finish`.
+    In every step: `penalty` into the loss, backward, `before_step`, optimizer, `after_step`. Before the last epochs:
+    `finish`.
     Make it once the quantizers are attached; modules that share them (a compiled one) need no other.
     """
 
     def __init__(self, module: nn.Module) -> None:
         weights = dict(_quantized_weights(module))
         self.pairs = [(m, weights.get(m)) for m in module.modules() if isinstance(m, Quantizer)]
+        self._controlled: dict[Controller, list[tuple[Rule, Tensor | None]]] = {}
+        for quantizer, weight in self.pairs:
+            if (controller := quantizer.rule.controller()) is not None:
+                self._controlled.setdefault(controller, []).append((quantizer.rule, weight))
 
     def penalty(self) -> Tensor | None:
         """The sum of what the methods add to the loss, a scalar; None where none does."""
         parts = [quantizer.rule.penalty(weight) for quantizer, weight in self.pairs]
         known = [part for part in parts if part is not None]
         return torch.stack(known).sum() if known else None
+
+    @property
+    def has_controllers(self) -> bool:
+        """Whether `before_step` does anything."""
+        return bool(self._controlled)
+
+    @torch.no_grad()
+    def before_step(self, moment: Moment) -> None:
+        """Between backward and optimizer: every controller decides for its rules. Nothing once they are finished."""
+        for controller, rules in self._controlled.items():
+            controller(rules, moment)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -40,6 +57,7 @@ class QuantizerTraining:
 
     def finish(self) -> None:
         """From now on the forward pass uses exactly the levels that the file holds."""
+        self._controlled = {}
         for quantizer, _ in self.pairs:
             quantizer.finish()
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from ..deploy import lower
 from ..engine import Engine
 from ..engine import load as load_engine
 from ..graph import Graph, equalize, fold_batch_norm, trace
-from ..quant import QuantizerTraining, method
+from ..quant import Moment, QuantizerTraining, method
 from ..quant.attach import attach, calibrate, check_ranges
 from ..quant.bit_costs import share_out
 from ..quant.correct import Corrections, OnLayer, correct
 from ..quant.joint_shifts import round_biases, search_shifts
 from ..report import summary_table
 from ..report import write as write_report
+from ..train import Replay
 from .choices import inner_layers, layer_choices, residual_choice
 from .describe import describe
 from .environment import artifact_metadata
@@ -59,16 +61,31 @@ class Job:
 
     def penalty(self) -> Tensor:
         """What the methods add to the loss, times `train.penalty`; 0 where none does. Add it before `backward`."""
-        penalty = QuantizerTraining(self.module).penalty()
+        penalty = self._training.penalty()
         return torch.zeros(()) if penalty is None else self.recipe.train.penalty * penalty
+
+    def before_step(self, loss: Tensor, again: Callable[[], Tensor], ends_epoch: bool = False) -> None:
+        """Between `backward` and the optimizer's step: methods that assign bit-widths while they train decide.
+
+        Args:
+            loss: of the batch. again: computes it anew; batch-norms keep their statistics.
+            ends_epoch: whether this is the last step of an epoch.
+        """
+        if self._training.has_controllers:
+            once_more = partial(Replay(self.module), again)
+            self._training.before_step(Moment(loss.detach(), once_more, self.recipe.train.penalty, ends_epoch))
 
     def step(self) -> None:
         """After every optimizer step: keep the quantizers' own parameters, and weights of a fixed alphabet, legal."""
-        QuantizerTraining(self.module).after_step()
+        self._training.after_step()
 
     def last_stage(self) -> None:
         """Before the last epochs: from now on the forward pass uses the integer levels that the file will hold."""
-        QuantizerTraining(self.module).finish()
+        self._training.finish()
+
+    @cached_property
+    def _training(self) -> QuantizerTraining:
+        return QuantizerTraining(self.module)
 
     def finish(self, metadata: dict[str, Any] | None = None) -> Compressed:
         """Lower and pack. The result holds all that the engine needs; its outputs equal `module` in evaluation mode.
@@ -105,7 +122,7 @@ def prepare(
     base = equalize(base) if stage.equalize else base
     graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
-    share_out(graph, stage.bit_cost)
+    share_out(graph, stage.bit_cost, stage.mean_bits)
     if recipe.train.epochs == 0:
         check_ranges(graph)
     if stage.requantize == "shift":

@@ -4,4 +4,5 @@ from .evaluate import accuracy as accuracy
 from .evaluate import batch_size_of as batch_size_of
 from .evaluate import predict as predict
 from .loop import train as train
+from .replay import Replay as Replay
 from .settings import TrainSettings as TrainSettings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 
 from .._core.errors import TrainingError
 from ..data import Dataset
-from ..quant import Quantizer, QuantizerTraining
+from ..quant import Moment, Quantizer, QuantizerTraining
 from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
 from .evaluate import accuracy, predict
 from .interrupt import Interrupt
 from .optimizer import has_fast_bf16, learning_rate, make_optimizer
+from .replay import Replay
 from .settings import TrainSettings
 
 Forward = Callable[[Tensor], Tensor]
@@ -124,13 +126,8 @@ class _Run:
     def _step(self, x: Tensor, labels: Tensor, global_step: int) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, global_step / self.batches.steps)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = self.forward(x).float()
-            loss = F.cross_entropy(logits, labels)
-            if self.teacher_forward is not None:
-                with torch.no_grad():
-                    target = self.teacher_forward(x).float()
-                loss = (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
+        target, replay = self._target(x), Replay(self.module) if self.quantizers.has_controllers else None
+        loss = task_loss = self._loss(x, labels, target)
         penalty = self.quantizers.penalty()
         if penalty is not None:
             loss = loss + self.settings.penalty * penalty
@@ -139,9 +136,30 @@ class _Run:
         if not self.is_checked:
             _check_gradients(self.module)
             self.is_checked = True
+        if replay is not None:
+            again = functools.partial(replay, lambda: self._loss(x, labels, target))
+            ends_epoch = (global_step + 1) % self.batches.steps == 0
+            self.quantizers.before_step(Moment(task_loss.detach(), again, self.settings.penalty, ends_epoch))
         self.optimizer.step()
         self.quantizers.after_step()
         return loss.detach()
+
+    @torch.no_grad()
+    def _target(self, x: Tensor) -> Tensor | None:
+        """What the teacher says."""
+        if self.teacher_forward is None:
+            return None
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.teacher_forward(x).float()
+
+    def _loss(self, x: Tensor, labels: Tensor, target: Tensor | None) -> Tensor:
+        """Without penalties."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            logits = self.forward(x).float()
+            loss = F.cross_entropy(logits, labels)
+            if target is None:
+                return loss
+            return (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
 
     def _distance(self, logits: Tensor, target: Tensor) -> Tensor:
         t = self.settings.temperature
