@@ -45,7 +45,7 @@ def shares(graph) -> list[float]:
     ],
 )
 def test_shares_are_in_proportion_and_one_on_average(graph, criterion, costs):
-    share_out(graph, criterion)
+    share_out(graph, criterion, 4.0)
     mean = sum(costs) / len(costs)
     assert sorted(shares(graph)) == pytest.approx(sorted(cost / mean for cost in costs))
     assert shares(graph)[:2] == pytest.approx([cost / mean for cost in costs[:2]])
@@ -56,7 +56,7 @@ def test_convolutions_lose_more_bits_by_products_and_linear_layers_by_bytes(grap
     """Card, test 6, of the term alone."""
     found = {}
     for criterion in ("macs", "bytes"):
-        share_out(graph, criterion)
+        share_out(graph, criterion, 4.0)
         training = QuantizerTraining(graph.module)
         graph.module.zero_grad()
         training.penalty().backward()
@@ -70,5 +70,5 @@ def test_convolutions_lose_more_bits_by_products_and_linear_layers_by_bytes(grap
 def test_a_network_without_learned_bits_has_nothing_to_share():
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     graph = attach(trace(net, torch.zeros(2, 3)), {"0": EIGHT}, None)
-    share_out(graph, "macs")
+    share_out(graph, "macs", 4.0)
     assert QuantizerTraining(graph.module).penalty() is None

@@ -39,7 +39,9 @@ def rounded_levels(rounded: Tensor, step: Tensor, bits: int, zero: Tensor | int 
     return Levels(values, torch.where(goes_up, below, middle), codes.expand(values.shape))
 
 
-def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: float, half_up: bool = False) -> Tensor:
+def fake_quantize(
+    x: Tensor, step: Tensor, lo: int | Tensor, hi: int | Tensor, gradient_scale: float, half_up: bool = False
+) -> Tensor:
     """Round to a uniform grid and back, with a gradient for the step.
 
     Forward:  v = x / step;  x̂ = step · clip(round(v), lo, hi)
@@ -49,7 +51,7 @@ def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: flo
     Args:
         x: values, any unit u, any float type; computed in float32.
         step: spacing of levels, unit u, > 0, broadcastable to x.
-        lo, hi: lowest and highest level.
+        lo, hi: lowest and highest level; of both kinds alike, tensors broadcastable to x.
         gradient_scale: factor g of the step's gradient only.
         half_up: see `nearest_whole`.
     Returns: x̂ in u, shape and type of x.
@@ -57,7 +59,7 @@ def fake_quantize(x: Tensor, step: Tensor, lo: int, hi: int, gradient_scale: flo
     exactly lo or hi, the gradient is that of the inside.
     """
     step = scale_gradient(step, gradient_scale)
-    inside = torch.clamp(x.float() / step, lo, hi)
+    inside = torch.clamp(x.float() / step, lo, hi)  # type: ignore[arg-type]  # the stubs lack the union
     level = with_gradient_of(nearest_whole(inside, half_up), inside)
     return (level * step).to(x.dtype)
 

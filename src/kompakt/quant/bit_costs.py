@@ -9,6 +9,7 @@ from torch import fx
 from torch.nn.utils import parametrize
 
 from ..graph import Graph
+from .assigned_bits import AssignedBits
 from .learned_bits import LearnedBits
 from .quantizer import Quantizer
 from .slots import WeightSlot
@@ -16,19 +17,22 @@ from .slots import WeightSlot
 Criterion = Literal["bits", "macs", "bytes"]
 
 
-def share_out(graph: Graph, criterion: Criterion) -> None:
-    """Give every quantizer that learns its bit-width its share of the cost; the mean share is 1.
+def share_out(graph: Graph, criterion: Criterion, mean_bits: float) -> None:
+    """Give every quantizer whose bit-width changes its share of the cost; the mean share is 1.
 
     Args:
         criterion: "bits": all alike. "macs": multiply-adds that a layer's weights, or the layers behind activations,
             take part in. "bytes": numbers that are stored, of activations those of one sample.
+        mean_bits: per weight, for methods that assign bits within a budget.
     Source: Nikolić et al., "BitPruning", arXiv 2002.03090, on the weights λ of its regularizer.
     """
-    costs = {q: cost for q, cost in _costs(graph, criterion).items() if isinstance(q.rule, LearnedBits)}
-    total = sum(costs.values())
-    for quantizer, cost in costs.items():
-        assert isinstance(quantizer.rule, LearnedBits)
-        quantizer.rule.share = cost * len(costs) / total if total else 1.0
+    costs = {q.rule: cost for q, cost in _costs(graph, criterion).items()}
+    changing = {rule: cost for rule, cost in costs.items() if isinstance(rule, LearnedBits | AssignedBits)}
+    total = sum(changing.values())
+    for rule, cost in changing.items():
+        rule.share = cost * len(changing) / total if total else 1.0
+        if isinstance(rule, AssignedBits):
+            rule.mean_bits = mean_bits
 
 
 def _costs(graph: Graph, criterion: Criterion) -> dict[Quantizer, float]:

@@ -15,6 +15,7 @@ from .._core.errors import QuantizerError, nearest
 from ..encoding import Encoding, levels
 from ..ops import data_free, steps
 from .alternating_basis import AlternatingBasis
+from .assigned_bits import Assigned, assigned
 from .calibrated_step import CalibratedStep
 from .friendly_clusters import FriendlyClusters
 from .grids import Basis, Codebook, Grid, MidRise, Offset, Uniform
@@ -28,6 +29,8 @@ from .nested_clusters import NestedClusters
 from .optimal_clusters import OptimalClusters
 from .powers_of_two import PowersOfTwo
 from .range_levels import RangeLevels
+from .ranked_bits import RankedBits
+from .relaxed_bits import RelaxedBits
 from .rule import Rule
 from .single_batch import single_batch_step
 from .surrogates import (
@@ -59,6 +62,7 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "binary_basis": partial(Basis, is_binary=True),
     "codebook": Codebook,
     "interpolated": Interpolated,
+    "assigned": Assigned,
 }
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
@@ -80,6 +84,8 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "optimal_clusters": OptimalClusters,
     "friendly_clusters": FriendlyClusters,
     "learned_bits": LearnedBits,
+    "relaxed_bits": RelaxedBits,
+    "ranked_bits": RankedBits,
     "nested_clusters": NestedClusters,
     "joint_steps": JointSteps,
     "affine_levels": partial(RangeLevels, scheme=data_free.affine_levels),
@@ -95,6 +101,7 @@ SURROGATES: dict[str, Surrogate] = {
     "straight_through": straight_through,
     "postponed": postponed,
     "interpolated": interpolated,
+    "assigned": assigned,
 }
 
 

@@ -43,6 +43,8 @@ METHODS: dict[str, Parts] = {
                             roles=ONLY_WEIGHTS, claims=WITH_ZERO),
     "bit_pruning": Parts("interpolated", "learned_bits", "interpolated", "tensor", TWO_TO_EIGHT, roles=AFTER_RELU,
                          claims=WITH_ZERO),
+    "adaqat": Parts("assigned", "relaxed_bits", "assigned", "tensor", TWO_TO_EIGHT, claims=WITH_ZERO),
+    "bmpq": Parts("assigned", "ranked_bits", "assigned", "tensor", TWO_TO_EIGHT, roles=ONLY_WEIGHTS, claims=WITH_ZERO),
     "min_max": Parts("uniform", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, claims=WITH_ZERO),
     "min_max_symmetric": Parts("symmetric", "largest_step", "step_aware", "channel", TWO_TO_EIGHT, roles=ONLY_WEIGHTS,
                                claims=WITH_ZERO | {"odd"}),

@@ -91,7 +91,9 @@ class QuantizeStage(Strict):
     `weight_bits = "mixed"`: each layer gets the bits that lose least by its measured sensitivity, on average
     `mean_bits` per weight; both ends keep theirs.
 
-    `bit_cost`: what a bit costs where a method learns bit-widths: the same everywhere, or by multiply-adds or bytes.
+    Methods that choose bit-widths while they train start with `weight_bits` and `activation_bits`. `mean_bits` is the
+    budget per weight of those that assign bits; `bit_cost`: what a bit costs: the same everywhere, or by multiply-adds
+    or bytes.
 
     `hard_share`: this share of the inner layers' weights, in the layers that gain most by it, gets `hard_method` at
     `hard_bits`, and activations at `hard_activation_bits` if given; 0: none. Two 4-bit tensors count as 8 bits.
