@@ -6,7 +6,7 @@ The model is captured before, never after: `attach` replaces nothing that an opt
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -44,13 +44,17 @@ class LayerChoice:
     activation: Choice | None
 
 
-def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None, keep_sums: bool = False) -> Graph:
+def attach(
+    graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None, keep_sums: bool = False,
+    shared_inputs: bool = True,
+) -> Graph:  # fmt: skip
     """A copy of the graph with a slot wherever `layers` (by layer name) and `residual` say so.
 
     `residual` quantizes every value that is stored between layers without feeding a layer alone: what a shortcut or a
-    pool reads. Layers that read the same value with the same choice share one activation slot, a stored value's, too.
-    With `keep_sums`, an addition takes the sums of two layers as they are, instead of storing one of them as codes, and
-    every other value is quantized once for all its readers, before pools and concatenations that pass it on.
+    pool reads. Layers that read the same value with the same choice share one activation slot, a stored value's, too;
+    without `shared_inputs` each has its own. With `keep_sums`, an addition takes the sums of two layers as they are,
+    instead of storing one of them as codes, and every other value is quantized once for all its readers, before pools
+    and concatenations that pass it on.
 
     Raises: GraphError for a name that is no layer. QuantizerError where a method cannot do what is asked of it.
     """
@@ -72,21 +76,24 @@ def attach(graph: Graph, layers: dict[str, LayerChoice], residual: Choice | None
         if op in RECURRENT:
             _quantize_state(graph, node, choice)
         else:
-            _quantize_input(graph, node, choice.activation, made, keep_sums)
+            _quantize_input(graph, node, choice.activation, made if shared_inputs else {}, keep_sums)
     return check(graph.refresh())
 
 
-def calibrate(graph: Graph, batch: Tensor) -> None:
+def calibrate(graph: Graph, batch: Tensor, only: Collection[str] | None = None) -> None:
     """Fit every activation slot to `batch` (N, ...), in the order of the network, each behind the slots before it.
 
-    Leaves the module in evaluation mode.
+    `only`: names of the slots to fit, where the others are trained already. Leaves the module in evaluation mode.
 
     Raises: QuantizerError if the batch has not the example's shape, or naming the slot that saw NaN or Inf.
     """
     if batch.shape[1:] != graph.example.shape[1:] or not len(batch):
         expected = ", ".join(map(str, graph.example.shape[1:]))
         raise QuantizerError(f"calibration needs values of shape (N, {expected}), N >= 1, got {tuple(batch.shape)}")
-    slots = [module for module in graph.module.modules() if isinstance(module, ActivationSlot)]
+    slots = [
+        module for name, module in graph.module.named_modules()
+        if isinstance(module, ActivationSlot) and (only is None or name in only)
+    ]  # fmt: skip
     graph.module.eval()
     try:
         for slot in slots:

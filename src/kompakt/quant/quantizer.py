@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .._core.errors import QuantizerError, nearest
 from ..encoding import Encoding, levels
 from ..ops import data_free, steps
+from .additive_powers import AdditivePowers, clip_aware
 from .alternating_basis import AlternatingBasis
 from .assigned_bits import Assigned, assigned
 from .calibrated_step import CalibratedStep
@@ -44,6 +45,7 @@ from .surrogates import (
     straight_through,
 )
 from .symmetric_scales import Signs, SymmetricScales, scaled
+from .two_levels import TwoLevels, two_sided
 from .unit_step import UnitStep
 
 Part = TypeVar("Part")
@@ -73,6 +75,8 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "symmetric_scales": SymmetricScales,
     "powers_of_two": partial(PowersOfTwo, in_log=True),
     "discrete_powers_of_two": partial(PowersOfTwo, is_discrete=True),
+    "additive_powers_of_two": AdditivePowers,
+    "two_levels": TwoLevels,
     "alternating_basis": AlternatingBasis,
     "largest_step": partial(CalibratedStep, criterion=steps.largest_step),
     "percentile_step": partial(CalibratedStep, criterion=steps.percentile_step),
@@ -95,8 +99,10 @@ SURROGATES: dict[str, Surrogate] = {
     "step_aware": step_aware,
     "offset_aware": offset_aware,
     "clip_only": clip_only,
+    "clip_aware": clip_aware,
     "saturated": saturated,
     "scaled": scaled,
+    "two_sided": two_sided,
     "clipped": clipped,
     "straight_through": straight_through,
     "postponed": postponed,

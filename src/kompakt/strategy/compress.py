@@ -93,7 +93,7 @@ def _run(
     example = example_input(source, dataset, input_shape)
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration), on_progress)
     if recipe.model.start:
-        start_from(job.module, recipe.model.start)
+        start_from(job.graph, recipe.model.start, torch.from_numpy(calibration))
     seconds = _train(job, dataset, folder, resume, on_progress)
     on_progress({"event": "phase", "phase": "pack"})
     small = job.finish({"data_sha256": dataset.digest()})

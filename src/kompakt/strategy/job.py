@@ -161,7 +161,9 @@ def quantized_graph(original: Graph, recipe: Recipe, batch: Tensor) -> Graph:
         raise RecipeError(f"recipe {recipe.name!r} changes no layer; layers: {', '.join(choices) or 'none'}")
     if stage.hard_share:
         choices |= hard_choices(original, stage, choices, batch)
-    return attach(original, choices, residual_choice(stage), keep_sums=stage.requantize == "shift")
+    return attach(
+        original, choices, residual_choice(stage), stage.requantize == "shift", shared_inputs=stage.shared_inputs
+    )
 
 
 @dataclass

@@ -40,7 +40,8 @@ def _check_bits(name: str, **choices: Bits | None) -> None:
 class Model(Strict):
     """`zoo:NAME` (a pretrained network), `FILE.py:FUNCTION` (returns a module), or `given` (handed over in Python).
 
-    `start`: folder of a finished run of the same network whose trained weights and quantizers are the start.
+    `start`: folder of a finished run of the same network whose trained weights and quantizers are the start, or
+    `zoo:NAME`, a pretrained network whose card describes its quantizers.
     """
 
     source: str = "given"
@@ -88,6 +89,8 @@ class QuantizeStage(Strict):
     `activation_method`: of activations, where it is not `method`. `first_last` bits of the first and the last layer and
     `residual_bits` of values that shortcuts and pools read, both by `edge_method`. "float" leaves that part in float32.
 
+    `shared_inputs`: layers that read the same value share its quantizer; false: each has its own.
+
     `weight_bits = "mixed"`: each layer gets the bits that lose least by its measured sensitivity, on average
     `mean_bits` per weight; both ends keep theirs.
 
@@ -114,6 +117,7 @@ class QuantizeStage(Strict):
     edge_method: str = "lsq"
     first_last: FloatOr8 = 8
     residual_bits: FloatOr8 = 8
+    shared_inputs: bool = True
     hard_share: float = Field(default=0.0, ge=0, le=1)
     hard_method: str = "mmse_dual"
     hard_bits: StrictInt = 8
@@ -169,7 +173,7 @@ class QuantizeStage(Strict):
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
 ADDED_LATER = {
     "activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
-    "requantize", "scale_correction", "hard_share", "hard_method", "hard_bits", "hard_activation_bits",
+    "requantize", "scale_correction", "shared_inputs", "hard_share", "hard_method", "hard_bits", "hard_activation_bits",
 }  # fmt: skip
 
 

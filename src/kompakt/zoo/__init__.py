@@ -14,6 +14,8 @@ from .nets import build as build
 from .nets import noise as noise
 from .pretrained import Pretrained as Pretrained
 from .pretrained import load as load
+from .quantized import Quantized as Quantized
+from .quantized import load_quantized as load_quantized
 from .recurrent import CharacterLstm as CharacterLstm
 from .recurrent import LstmClassifier as LstmClassifier
 from .resnet import ResNet18 as ResNet18

@@ -55,6 +55,7 @@ def _architecture(card: dict[str, Any], weights: dict[str, Tensor]) -> nn.Module
     architecture, family = card["architecture"], card["architecture"]["family"]
     if family not in FAMILIES or "input_quant" in architecture or "quantizer" in card:
         hint = "; `kompakt import` makes a file of it" if "input_quant" in architecture else ""
+        hint = "; its weights belong to its quantizers: name it as model.start" if "quantizer" in card else hint
         raise DataError(f"no stock architecture for family {family!r}; build it and load the weights{hint}")
     return FAMILIES[family](architecture, weights)
 
