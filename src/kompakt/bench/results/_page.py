@@ -14,6 +14,7 @@ from . import _ptq as ptq
 from . import _speed as speed
 from . import _training as training
 from ._expected import expected_of_recipes, measured_path
+from ._guide import render_guide
 from ._records import (
     AccuracyRecord,
     BenchRecord,
@@ -28,7 +29,7 @@ from ._records import (
 
 ACCURACY_FOLDER, BENCH_FOLDER, PAGE = "results", "benchmarks/results", "docs/results.md"
 FIGURE_FOLDER, PTQ_FOLDER, GOALS = "benchmarks/figures", "benchmarks/ptq", "benchmarks/goals.json"
-TRAINING_FOLDER = "benchmarks/training"
+TRAINING_FOLDER, GUIDE = "benchmarks/training", "docs/which-method.md"
 
 _HEAD = """# Results
 
@@ -118,12 +119,25 @@ def generate(root: str | os.PathLike[str]) -> str:
 
 
 def update(root: str | os.PathLike[str]) -> Path:
-    """Write the page of `root`, and what `kompakt recipes` says to expect. Raises: DataError, StorageError."""
+    """Write the page of `root`; in a checkout the guide, too, and what `kompakt recipes` says to expect.
+
+    Raises: DataError, StorageError.
+    """
     page, measured = Path(root) / PAGE, measured_path(Path(root))
     atomic_write(page, generate(root).encode())
     if measured is not None:
         atomic_write(measured, expected(root).encode())
+        atomic_write(Path(root) / GUIDE, guide(root).encode())
     return page
+
+
+def guide(root: str | os.PathLike[str]) -> str:
+    """The guide from situations to methods, with the figures of the records under `root`. Raises: DataError."""
+    runs, benches = read_folder(Path(root) / ACCURACY_FOLDER), read_folder(Path(root) / BENCH_FOLDER)
+    return render_guide(
+        entries.entries(parse(list(runs.values()), AccuracyRecord, list(runs))),
+        parse(list(benches.values()), BenchRecord, list(benches)),
+    )
 
 
 def expected(root: str | os.PathLike[str]) -> str:
