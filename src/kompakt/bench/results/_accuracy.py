@@ -23,7 +23,10 @@ PROTOCOLS = {
         "Trained, long protocol",
         "As many epochs as the recipe says, one hour to two on one core: what a method reaches when it is given time.",
     ),
-    "published-schedule": ("Trained, published schedule", "The schedule of the method's paper."),
+    "published-schedule": (
+        "Trained, published schedule",
+        "The schedule of the method's paper; *import* marks networks that its authors trained.",
+    ),
     "ptq": ("Without training", "A few hundred images without labels, seconds to minutes."),
 }
 
