@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from kompakt.quant import METHODS
+from kompakt.quant.assigned_bits import AssignedBits
 from kompakt.quant.attach import Choice, LayerChoice
 from kompakt.quant.quantizer import UNSIGNED, WEIGHTS
+from support.quantized import layer
 from support.training import STEPS, checkpoint, float_net, metrics, quantized_net, run, same
 
 TESTS = Path(__file__).parents[1]
@@ -202,3 +204,31 @@ def test_the_last_stage_survives_a_resume(tmp_path):
     state = {key: value for key, value in module.state_dict().items() if torch.is_tensor(value)}
     saved = checkpoint(tmp_path)["module"]
     assert all(torch.equal(value, saved[key]) for key, value in state.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inner", [layer("adaqat5", "adaqat5"), layer("bmpq5", "lsq4")], ids=["adaqat", "bmpq"])
+def test_bits_that_are_assigned_go_on_as_they_were(inner, tmp_path):
+    """Stopped in the middle of an epoch, and in the last stage; bits do change."""
+    settings = {"epochs": 3, "penalty": 100.0}
+    whole = run(tmp_path / "whole", module=budgeted(inner), **settings)
+    for resume, steps in ((False, STEPS + 2), (True, STEPS + 1)):
+        module = budgeted(inner)
+        stop_before(module, steps)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "broken", resume=resume, module=module, **settings)
+    run(tmp_path / "broken", resume=True, module=budgeted(inner), **settings)
+    assert_same_run(tmp_path / "broken", tmp_path / "whole")
+    assert min(r.whole_bits for r in assigned_rules(whole)) < 5
+
+
+def assigned_rules(module) -> list[AssignedBits]:
+    return [m for m in module.modules() if isinstance(m, AssignedBits)]
+
+
+def budgeted(inner) -> torch.nn.Module:
+    """A net whose bits must fall."""
+    module = quantized_net(float_net(), inner)
+    for rule in assigned_rules(module):
+        rule.mean_bits = 3.0
+    return module
