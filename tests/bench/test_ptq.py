@@ -56,6 +56,13 @@ def test_text_models_have_their_own_table() -> None:
     assert "## Text" not in render_results([accuracy()], [])
 
 
+def test_models_of_words_are_measured_by_perplexity() -> None:
+    text = render_results([accuracy(recipe="words", float_bits=7.0, engine_bits=7.0704, reads_tokens=True)], [])
+    assert "| 128.00 | 134.40 | +5.00 % |" in text
+    assert "## Words" in text
+    assert "## Text" not in text
+
+
 def test_a_record_without_rows_is_refused() -> None:
     with pytest.raises(DataError, match="record 0: rows"):
         page({**tools(), "rows": []})

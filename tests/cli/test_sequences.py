@@ -42,6 +42,5 @@ def test_evaluate_counts_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert np.isclose(found["bits"], -np.log2(of_labels[judged]).mean())
     assert found["right"] == (logits.argmax(2) == data.test.labels)[judged].sum()
     assert run_command(arguments) == 0
-    assert f"{found['bits']:.4f} bits per step  ({found['right']} of {found['images']} steps of mine" in (
-        capsys.readouterr().out
-    )
+    shown = f"{found['bits']:.4f} bits per step (perplexity {2 ** found['bits']:.4g})"
+    assert f"{shown}  ({found['right']} of {found['images']} steps of mine" in capsys.readouterr().out

@@ -24,6 +24,8 @@ PARAMETERS = {
     "vit_tiny": 5_717_416 - 2 * 192,
     "block_diagonal_8": 4096 * (512 + 1),
     "block_diagonal_16": 4096 * (256 + 1),
+    "ptb_lstm": (2 * 200 + 1) * 10_000 + 4 * 200 * (2 * 200 + 2),
+    "ptb_gru": (2 * 200 + 1) * 10_000 + 3 * 200 * (2 * 200 + 2),
 }
 SMALL = ("resnet20", "densenet40", "inception", "vit_cifar", "lenet_300_100", "lstm", "hardtanh_mlp_1024")
 
@@ -39,7 +41,7 @@ def test_the_number_of_parameters_is_the_published_one(name: str) -> None:
 def test_every_net_takes_its_input_shape(name: str) -> None:
     with torch.device("meta"):
         module = NETS[name].build().eval()
-        assert module(torch.empty(2, *NETS[name].input_shape)).ndim == 2
+        assert module(torch.empty(2, *NETS[name].input_shape)).ndim == (3 if NETS[name].tokens else 2)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -76,3 +78,9 @@ def test_statistics_are_those_of_the_inputs() -> None:
 def test_noise_is_repeatable() -> None:
     assert np.array_equal(noise((4,), 3), noise((4,), 3))
     assert not np.array_equal(noise((4,), 3), noise((4,), 3, seed=1))
+
+
+def test_noise_of_tokens_is_whole_numbers_below_their_count() -> None:
+    found = noise((50,), 20, tokens=7)
+    assert found.dtype == np.float32
+    assert set(found.ravel()) == set(range(7))

@@ -127,7 +127,8 @@ def _noise(network: ModelSource) -> Any:
     shape = network.input_shape
     if shape is None:
         raise InputError(f"{network.name}: its input shape is unknown; give --data")
-    return noise(shape, max(8, min(CALIBRATION_IMAGES, NOISE_VALUES // int(np.prod(shape)))))
+    count = max(8, min(CALIBRATION_IMAGES, NOISE_VALUES // int(np.prod(shape))))
+    return noise(shape, count, tokens=network.tokens)
 
 
 def _progress(text: str, done: float) -> None:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 
 from .._core.errors import DataError
 from . import options
@@ -23,7 +22,7 @@ BATCH = 250
 @options.as_json
 def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_json: bool) -> None:
     """Share of right answers on the test split, computed by the engine; torch is not used. Of language models also the
-    bits per character.
+    bits per character or word, and the perplexity, which is 2 to that power.
 
     \b
     kompakt evaluate runs/resnet20-cifar10-lq-w2a2/model.kpt --threads 2
@@ -31,7 +30,7 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
 
     Images are normalised as the network's card says (zoo networks), else as the data set says.
     """
-    from ..data import NO_LABEL, judged, quality
+    from ..data import NO_LABEL, Tally, batch_size_of, judged
     from ..engine import load
     from .origin import dataset_of
 
@@ -41,19 +40,18 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
         raise DataError(f"{dataset.name}: samples without labels have no accuracy; give (images, labels)")
     test = dataset.test.head(limit or len(dataset.test))
     started = time.perf_counter()
-    outputs = [
-        engine.run(dataset.normalise(test.images[begin : begin + BATCH])) for begin in range(0, len(test), BATCH)
-    ]
-    logits, labels = judged(np.concatenate(outputs), test), test.labels[test.labels != NO_LABEL]
-    seconds, found = time.perf_counter() - started, quality(logits, labels, test)
-    right = int(np.count_nonzero(logits.argmax(1) == labels))
+    tally, size = Tally(test.labels.ndim == 2), batch_size_of(test, BATCH)
+    for first in range(0, len(test), size):
+        part = test.part(first, first + size)
+        tally.add(judged(engine.run(dataset.normalise(part.images)), part), part.labels[part.labels != NO_LABEL])
+    seconds, found = time.perf_counter() - started, tally.quality()
     if as_json:
         print_json({
-            "file": str(file), "data": dataset.name, "images": len(labels), "right": right, **found,
+            "file": str(file), "data": dataset.name, "images": tally.count, "right": tally.right, **found,
             "threads": threads, "isa": engine.isa, "seconds": round(seconds, 3),
         })  # fmt: skip
         return
     where = f"{engine.isa}, {threads} thread{'s' * (threads > 1)}, {seconds:.1f} s"
-    bits = f", {found['bits']:.4f} bits per step" if "bits" in found else ""
+    bits = f", {found['bits']:.4f} bits per step (perplexity {2 ** found['bits']:.4g})" if "bits" in found else ""
     what = "steps" if bits else "images"
-    click.echo(f"{found['top1']:.2f} %{bits}  ({right} of {len(labels)} {what} of {dataset.name}; {where})")
+    click.echo(f"{found['top1']:.2f} %{bits}  ({tally.right} of {tally.count} {what} of {dataset.name}; {where})")

@@ -5,6 +5,8 @@ from .cards import card as card
 from .cards import pretrained_folder as pretrained_folder
 from .cifar10 import cifar10 as cifar10
 from .digits import digits as digits
+from .judging import Tally as Tally
+from .judging import batch_size_of as batch_size_of
 from .judging import judged as judged
 from .judging import quality as quality
 from .preparation import Preparation as Preparation

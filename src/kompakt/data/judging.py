@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from .types import NO_LABEL, Split
+
+LARGEST_BATCH, BATCH_VALUES = 500, 2**22  # values of a batch: large images, or many classes, come in smaller batches
+
+
+def batch_size_of(split: Split, largest: int = LARGEST_BATCH) -> int:
+    """How many inputs of `split` a network takes at once, by the values that enter and that leave it."""
+    inputs = math.prod(split.images.shape[1:])
+    outputs = math.prod(split.labels.shape[1:]) * (int(split.labels.max(initial=NO_LABEL)) + 1)
+    return max(1, min(largest, BATCH_VALUES // max(inputs, outputs)))
 
 
 def judged(outputs: np.ndarray, split: Split) -> np.ndarray:
@@ -19,12 +31,41 @@ def judged(outputs: np.ndarray, split: Split) -> np.ndarray:
     return rows[split.labels[: len(outputs)].reshape(-1) != NO_LABEL] if split.is_labelled else rows
 
 
+@dataclass
+class Tally:
+    """Judged outputs, counted batch by batch.
+
+    Attributes:
+        by_step: whether they are of steps of sequences.
+        count, right: outputs, and those whose largest entry is the label's.
+        code_length: the sum of -log2 of the probability of the label; of sequences only.
+    """
+
+    by_step: bool
+    count: int = 0
+    right: int = 0
+    code_length: float = 0.0
+
+    def add(self, outputs: np.ndarray, labels: np.ndarray) -> None:
+        """Count outputs (M, classes) with their labels (M,)."""
+        self.count += len(outputs)
+        self.right += int(np.count_nonzero(outputs.argmax(1) == labels))
+        if self.by_step:
+            wide = outputs.astype(np.float64)
+            top = wide.max(1)
+            log_sum = top + np.log(np.exp(wide - top[:, None]).sum(1))
+            self.code_length += float((log_sum - wide[np.arange(len(wide)), labels]).sum() / np.log(2))
+
+    def quality(self) -> dict[str, float]:
+        """`top1` in percent, and for sequences `bits`: the mean of -log2 of the probability of the label."""
+        found = {"top1": 100.0 * self.right / self.count}
+        if self.by_step:
+            found["bits"] = self.code_length / self.count
+        return found
+
+
 def quality(outputs: np.ndarray, labels: np.ndarray, split: Split) -> dict[str, float]:
-    """`top1` in percent, and for sequences `bits`: the mean of -log2 of the probability of the label."""
-    found = {"top1": float(100.0 * np.mean(outputs.argmax(1) == labels))}
-    if split.labels.ndim == 2:
-        wide = outputs.astype(np.float64)
-        top = wide.max(1)
-        log_sum = top + np.log(np.exp(wide - top[:, None]).sum(1))
-        found["bits"] = float(np.mean(log_sum - wide[np.arange(len(wide)), labels]) / np.log(2))
-    return found
+    """`Tally.quality` of all outputs (M, classes) of a split at once."""
+    tally = Tally(split.labels.ndim == 2)
+    tally.add(outputs, labels)
+    return tally.quality()

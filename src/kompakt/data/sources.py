@@ -20,6 +20,7 @@ from .imagenet import imagenet_sample
 from .mnist import fashion_mnist, mnist
 from .preparation import Preparation
 from .types import NO_LABEL, Dataset, Split
+from .words import ptb
 
 Kind = TypeVar("Kind")
 DATASETS: dict[str, Callable[[], Dataset]] = {
@@ -29,6 +30,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "fashion-mnist": fashion_mnist,
     "imagenet-sample": imagenet_sample,
     "essays": essays,
+    "ptb": ptb,
 }
 
 

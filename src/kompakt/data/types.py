@@ -16,7 +16,8 @@ NO_LABEL = -1
 class Split:
     """Images (N, C, H, W) or features (N, F), uint8 or float32, and labels (N,) int64, all NO_LABEL if there are none.
 
-    Sequences (N, C, T, 1) may have one label a step, (N, T), NO_LABEL where a step is not to be judged.
+    Sequences, (N, C, T, 1) or token numbers (N, T), may have one label a step, (N, T), NO_LABEL where a step is not
+    judged.
 
     Raises: DataError for other shapes or types.
     """
@@ -30,7 +31,8 @@ class Split:
             raise DataError(
                 f"images must be uint8 or float32 (N, C, H, W) or (N, features), got {images.dtype} {images.shape}"
             )
-        is_by_step = labels.ndim == 2 and images.ndim == 4 and labels.shape[1:] == images.shape[2:3]
+        steps = images.shape[2:3] if images.ndim == 4 else images.shape[1:]
+        is_by_step = labels.ndim == 2 and labels.shape[1:] == steps
         if len(labels) != len(images) or (labels.ndim != 1 and not is_by_step) or labels.dtype != np.int64:
             raise DataError(
                 f"labels must be int64, one for each of {len(images)} images, got {labels.dtype} {labels.shape}"
@@ -47,7 +49,11 @@ class Split:
 
     def head(self, count: int) -> Split:
         """The first `count` examples."""
-        return Split(self.images[:count], self.labels[:count])
+        return self.part(0, count)
+
+    def part(self, first: int, last: int) -> Split:
+        """The examples from `first` on, before `last`."""
+        return Split(self.images[first:last], self.labels[first:last])
 
 
 @dataclass(frozen=True)

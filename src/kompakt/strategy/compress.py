@@ -17,6 +17,7 @@ from ..data import Dataset, as_dataset
 from ..report import write as write_report
 from ..train import train
 from .evaluation import evaluate
+from .float_training import train_float
 from .job import Compressed, Job, Progress, prepare
 from .recipe import Recipe, load_recipe
 from .runfolder import save_run
@@ -62,7 +63,7 @@ def run_recipe(
     dataset = load_data(recipe.data.source, model)
     if smoke:
         folder, dataset = folder / "smoke", dataset.smallest(SMOKE_BATCHES * recipe.train.batch_size, 256)
-        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update=_smoke_training(recipe))})
+        recipe = _smoke(recipe)
     small = _run(recipe, model, dataset, folder, resume, input_shape, on_progress)
     save_run(folder, recipe, small.result, small.to_bytes(), dataset.digest())
     write_report(folder)
@@ -70,27 +71,30 @@ def run_recipe(
     return small
 
 
-def _smoke_training(recipe: Recipe) -> dict[str, Any]:
-    epochs = min(recipe.train.epochs, 1)
-    return {"epochs": epochs, "last_stage_epochs": 0, "warmup_epochs": 0.0, "compile": False}
+def _smoke(recipe: Recipe) -> Recipe:
+    brief: dict[str, Any] = {"warmup_epochs": 0.0, "compile": False}
+    train = {**brief, "epochs": min(recipe.train.epochs, 1), "last_stage_epochs": 0}
+    update: dict[str, Any] = {"train": recipe.train.model_copy(update=train)}
+    if recipe.pretrain is not None:
+        update["pretrain"] = recipe.pretrain.model_copy(update={**brief, "epochs": min(recipe.pretrain.epochs, 1)})
+    return recipe.model_copy(update=update)
 
 
 def _run(
     recipe: Recipe, source: ModelSource, dataset: Dataset, folder: Path, resume: bool,
     input_shape: tuple[int, ...] | None, on_progress: Progress,
 ) -> Compressed:  # fmt: skip
-    on_progress({"event": "phase", "phase": "prepare"})
     if recipe.train.epochs and not dataset.train.is_labelled:
         raise DataError(
             f"{dataset.name}: samples without labels, but recipe {recipe.name!r} trains {recipe.train.epochs} epochs; "
             "give (images, labels), or take a recipe without training such as 'int8'"
         )
-    if recipe.train.epochs and dataset.train.labels.ndim > 1:
-        raise DataError(f"{dataset.name}: has a label for every step, which training does not support; use 'int8'")
     calibration = dataset.normalise(dataset.train.images[: recipe.data.calibration])
     if len(calibration) < FEW_SAMPLES:
         warnings.warn(f"{len(calibration)} samples set the ranges; {FEW_SAMPLES} or more are better", stacklevel=2)
+    source = _pretrained(recipe, source, dataset, folder / "float", resume, on_progress)
     example = example_input(source, dataset, input_shape)
+    on_progress({"event": "phase", "phase": "prepare"})
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration), on_progress)
     if recipe.model.start:
         start_from(job.graph, recipe.model.start, torch.from_numpy(calibration))
@@ -103,6 +107,19 @@ def _run(
     on_progress({"event": "phase", "phase": "evaluate"})
     evaluate(small, dataset)
     return small
+
+
+def _pretrained(
+    recipe: Recipe, source: ModelSource, dataset: Dataset, folder: Path, resume: bool, on_progress: Progress
+) -> ModelSource:
+    settings = recipe.float_settings()
+    if settings is None:
+        return source
+    module = train_float(
+        source.module, dataset, settings, folder, resume=resume, fingerprint=recipe.float_fingerprint(),
+        on_progress=on_progress,
+    )  # fmt: skip
+    return replace(source, module=module, is_trained=True)
 
 
 def _train(job: Job, dataset: Dataset, folder: Path, resume: bool, on_progress: Progress) -> float:

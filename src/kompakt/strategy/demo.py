@@ -14,10 +14,10 @@ from torch import nn
 from .._core.errors import RecipeError
 from .._core.files import atomic_write
 from ..data import Dataset, digits
-from ..train import TrainSettings, train
-from ..train.loop import in_memory_format
+from ..train import TrainSettings
 from ..zoo import DigitsNet
 from .compress import run_recipe
+from .float_training import train_float
 from .job import Compressed, Progress
 from .recipe import Recipe, load_recipe
 
@@ -55,8 +55,7 @@ def run_demo(folder: Path, *, on_progress: Progress = lambda record: None) -> Co
     dataset = digits()
     atomic_write(folder / "net.py", NET_PY.encode())  # first: it marks the folder as ours
     with _one_thread():
-        on_progress({"event": "phase", "phase": "train float"})
-        model = train_float(dataset, folder / "float", on_progress)
+        model = float_digits_net(dataset, folder / "float", on_progress)
         atomic_write(folder / "weights.safetensors", safetensors.torch.save(model.state_dict()))
         return run_recipe(demo_recipe(folder), folder, on_progress=on_progress)
 
@@ -67,12 +66,10 @@ def demo_recipe(folder: Path) -> Recipe:
     return load_recipe("digits-demo", settings)
 
 
-def train_float(dataset: Dataset, folder: Path, on_progress: Progress = lambda record: None) -> nn.Module:
+def float_digits_net(dataset: Dataset, folder: Path, on_progress: Progress = lambda record: None) -> nn.Module:
     """A DigitsNet trained from scratch; the same seed gives the same weights on the same machine."""
     torch.manual_seed(FLOAT_TRAINING.seed)
-    model = DigitsNet()
-    train(model, dataset, FLOAT_TRAINING, folder, on_progress=on_progress)
-    return in_memory_format(model, torch.contiguous_format).eval()
+    return train_float(DigitsNet(), dataset, FLOAT_TRAINING, folder, on_progress=on_progress)
 
 
 @contextmanager

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..data import NO_LABEL, Dataset, judged, quality
-from ..engine import Engine, run_reference
-from ..train import batch_size_of, predict
+from ..data import NO_LABEL, Dataset, Split, Tally, batch_size_of, judged
+from ..engine import run_reference
+from ..train import predict
 
 if TYPE_CHECKING:
     from .job import Compressed
@@ -20,6 +21,7 @@ REFERENCE_IMAGES, REFERENCE_MACS = 256, 2.5e10  # the reference is slow; it chec
 # Of the simulation in float64: 5e11 are all 10,000 images of a CIFAR ResNet-20, two minutes on one core, which is
 # little beside training; without training the check should not take longer than the work.
 EXACT_MACS, EXACT_MACS_UNTRAINED = 5e11, 5e10
+BATCH, EXACT_BATCH = 256, 64
 TOLERANCE = 1e-3  # of a logit; docs/numerics.md, "Agreement with the simulation"
 
 
@@ -31,40 +33,82 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     Compares the engine with the NumPy reference bit for bit on the first images. Samples without labels are given the
     float network's classes: `labels` of the result says so.
     """
-    test = dataset.test
-    job, result = small.job, small.result
-    original = judged(predict(job.original.module, dataset, test), test)
-    labels = test.labels[test.labels != NO_LABEL] if test.is_labelled else original.argmax(1)
-    result["labels"] = "given" if test.is_labelled else "float network"
-    simulated = judged(predict(job.module, dataset, test), test)
-    engine = small.engine()
-    outputs = engine_logits(engine, dataset)
-    executed = judged(outputs, test)
-    kernels = {row["node"]: row["kernel"] for row in engine.kernels()}
-    for layer in result["layers"]:
-        layer["kernel"] = kernels[layer["name"]]
-    result["float"] |= quality(original, labels, test)
-    result["fake_quant"] = quality(simulated, labels, test)
-    few = dataset.normalise(test.images[: reference_images(result["macs"])])
-    reference = run_reference(small.program, few)
-    exact = judged(
-        exact_logits(job.module, dataset, exact_images(result["macs"], len(test), result["epochs"] > 0)), test
-    )
-    result["engine"] = {
-        **quality(executed, labels, test), "images": len(executed),
-        "argmax_equal_to_fake_quant": int((executed.argmax(1) == simulated.argmax(1)).sum()),
-        "max_abs_logit_difference": float(np.abs(executed - simulated).max()), "tolerance": TOLERANCE,
-        "images_within_tolerance": int((np.abs(executed - simulated).max(1) <= TOLERANCE).sum()),
-        "float64_simulation": {
-            "images": len(exact), "argmax_equal": int((executed[: len(exact)].argmax(1) == exact.argmax(1)).sum()),
-            "max_abs_logit_difference": float(np.abs(executed[: len(exact)] - exact).max()),
-        },
+    counts = _Counts(small, dataset)
+    size = batch_size_of(dataset.test, BATCH)
+    for first in range(0, len(dataset.test), size):
+        counts.add(first, dataset.test.part(first, first + size))
+    small.result["labels"] = "given" if dataset.test.is_labelled else "float network"
+    kernels = {row["node"]: row["kernel"] for row in counts.engine.kernels()}
+    for layer in small.result["layers"]:
+        layer["kernel"] = kernels.get(layer["name"], "lookup")  # a table of an embedding multiplies nothing
+    small.result["float"] |= counts.original.quality()
+    small.result["fake_quant"] = counts.simulated.quality()
+    small.result["engine"] = {
+        **counts.executed.quality(), "images": counts.executed.count,
+        **counts.in_float32.record("argmax_equal_to_fake_quant"), "tolerance": TOLERANCE,
+        "images_within_tolerance": counts.in_float32.close,
+        "float64_simulation": {"images": counts.in_float64.count, **counts.in_float64.record("argmax_equal")},
         "bit_equal_to_reference": {
-            "images": len(few), "values": reference.size,
-            "equal": bool(np.array_equal(reference, outputs[: len(few)])),
+            "images": min(counts.few, len(dataset.test)), "values": counts.compared, "equal": counts.is_bit_equal,
         },
     }  # fmt: skip
-    return result
+    return small.result
+
+
+@dataclass
+class _Agreement:
+    """How far the engine's outputs lie from a simulation's."""
+
+    count: int = 0
+    equal: int = 0
+    close: int = 0
+    farthest: float = 0.0
+
+    def add(self, executed: np.ndarray, simulated: np.ndarray) -> None:
+        distance = np.abs(executed - simulated).max(1)
+        self.count += len(distance)
+        self.equal += int((executed.argmax(1) == simulated.argmax(1)).sum())
+        self.close += int((distance <= TOLERANCE).sum())
+        self.farthest = max(self.farthest, float(distance.max()))
+
+    def record(self, name: str) -> dict[str, Any]:
+        """Outputs with the same arg-max under `name`, and the largest difference of a logit."""
+        return {name: self.equal, "max_abs_logit_difference": self.farthest}
+
+
+class _Counts:
+    """Everything that is counted, batch by batch: the outputs of a whole split need not fit in memory."""
+
+    def __init__(self, small: Compressed, dataset: Dataset) -> None:
+        self.small, self.dataset, self.engine = small, dataset, small.engine()
+        self.wide = copy.deepcopy(small.job.module).double().eval()
+        macs, by_step = small.result["macs"], dataset.test.labels.ndim == 2
+        self.few = reference_images(macs)
+        self.exact = exact_images(macs, len(dataset.test), small.result["epochs"] > 0)
+        self.original, self.simulated, self.executed = Tally(by_step), Tally(by_step), Tally(by_step)
+        self.in_float32, self.in_float64 = _Agreement(), _Agreement()
+        self.compared, self.is_bit_equal = 0, True
+
+    def add(self, first: int, part: Split) -> None:
+        """Count the images `part`, which begin at number `first` of the test split."""
+        inputs, job = self.dataset.normalise(part.images), self.small.job
+        outputs = self.engine.run(inputs)
+        executed = judged(outputs, part)
+        simulated = judged(predict(job.module, self.dataset, part), part)
+        original = judged(predict(job.original.module, self.dataset, part), part)
+        labels = part.labels[part.labels != NO_LABEL] if part.is_labelled else original.argmax(1)
+        self.original.add(original, labels)
+        self.simulated.add(simulated, labels)
+        self.executed.add(executed, labels)
+        self.in_float32.add(executed, simulated)
+        few, exact = self.few - first, self.exact - first
+        if exact > 0:
+            found = judged(exact_logits(self.wide, inputs[:exact]), part)
+            self.in_float64.add(executed[: len(found)], found)
+        if few > 0:
+            reference = run_reference(self.small.program, inputs[:few])
+            self.compared += reference.size
+            self.is_bit_equal &= bool(np.array_equal(reference, outputs[:few]))
 
 
 def reference_images(macs: int) -> int:
@@ -79,19 +123,7 @@ def exact_images(macs: int, available: int, is_trained: bool) -> int:
 
 
 @torch.no_grad()
-def exact_logits(module: nn.Module, dataset: Dataset, count: int) -> np.ndarray:
-    """Outputs of a quantized module for the first test images, computed in float64: free of float32's own rounding."""
-    wide = copy.deepcopy(module).double().eval()
-    images, batch_size = dataset.test.images[:count], batch_size_of(dataset.test, 64)
-    return np.concatenate([
-        wide(torch.from_numpy(dataset.normalise(images[i : i + batch_size])).double()).numpy()
-        for i in range(0, len(images), batch_size)
-    ])  # fmt: skip
-
-
-def engine_logits(engine: Engine, dataset: Dataset) -> np.ndarray:
-    """Outputs of the engine for the whole test split, float32 (N, ...)."""
-    images, batch_size = dataset.test.images, batch_size_of(dataset.test, 250)
-    return np.concatenate([
-        engine.run(dataset.normalise(images[i : i + batch_size])) for i in range(0, len(images), batch_size)
-    ])  # fmt: skip
+def exact_logits(wide: nn.Module, inputs: np.ndarray) -> np.ndarray:
+    """Outputs of a quantized module in float64 for normalised inputs: free of float32's own rounding."""
+    batches = torch.split(torch.from_numpy(inputs), EXACT_BATCH)
+    return np.concatenate([wide(batch.double()).numpy() for batch in batches])

@@ -177,8 +177,12 @@ ADDED_LATER = {
 }  # fmt: skip
 
 
-class Train(Strict):
-    """See `kompakt.train.TrainSettings`; `epochs = 0` means no training."""
+# How often state is saved and looked at.
+NOT_IN_WEIGHTS: dict[str, Any] = {key: {"checkpoint_s", "evaluate_every"} for key in ("train", "pretrain")}
+
+
+class Optimization(Strict):
+    """What every training has, see `kompakt.train.TrainSettings`."""
 
     epochs: int = Field(default=10, ge=0)
     batch_size: int = Field(default=128, ge=1)
@@ -188,14 +192,19 @@ class Train(Strict):
     weight_decay: float = Field(default=1e-4, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_epochs: float = Field(default=0.0, ge=0)
-    distill: float = Field(default=0.5, ge=0, le=1)
-    temperature: float = Field(default=1.0, gt=0)
-    penalty: float = Field(default=1.0, ge=0)
-    last_stage_epochs: int = Field(default=2, ge=0)
     evaluate_every: int = Field(default=5, ge=1)
     bf16: bool = True
     compile: bool = True
     checkpoint_s: float = Field(default=60.0, gt=0)
+
+
+class Train(Optimization):
+    """Training with quantizers; `epochs = 0` means none."""
+
+    distill: float = Field(default=0.5, ge=0, le=1)
+    temperature: float = Field(default=1.0, gt=0)
+    penalty: float = Field(default=1.0, ge=0)
+    last_stage_epochs: int = Field(default=2, ge=0)
 
 
 class Published(Strict):
@@ -212,7 +221,7 @@ class Output(Strict):
 
 
 class Recipe(Strict):
-    """A whole run."""
+    """A whole run. `pretrain`: training of the float network as it comes, before it is quantized."""
 
     version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")
@@ -221,6 +230,7 @@ class Recipe(Strict):
     model: Model = Model()
     data: Data = Data()
     stage: list[QuantizeStage] = Field(min_length=1, max_length=1)
+    pretrain: Optimization | None = None
     train: Train = Train()
     published: Published | None = None
     goal_top1: float | None = Field(None, ge=0, le=100)
@@ -238,11 +248,22 @@ class Recipe(Strict):
         """The settings of the training stage."""
         return TrainSettings(seed=self.seed, **self.train.model_dump())
 
+    def float_settings(self) -> TrainSettings | None:
+        """The settings of the float training before; None if there is none."""
+        if self.pretrain is None:
+            return None
+        return TrainSettings(seed=self.seed, distill=0.0, last_stage_epochs=0, **self.pretrain.model_dump())
+
+    def float_fingerprint(self) -> str:
+        """Digest of all that the weights of the float training before depend on."""
+        return _digest(self.model_dump(include={"seed", "model", "data", "pretrain"}, exclude=NOT_IN_WEIGHTS))
+
     def fingerprint(self) -> str:
         """Digest of all that the trained weights depend on (not of names, folders and how often state is saved)."""
-        content = self.model_dump(include={"seed", "model", "data", "stage", "train"})
-        for key in ("checkpoint_s", "evaluate_every"):
-            del content["train"][key]
+        trained = {"seed", "model", "data", "stage", "train", "pretrain"}
+        content = self.model_dump(include=trained, exclude=NOT_IN_WEIGHTS)
+        if self.pretrain is None:
+            del content["pretrain"]
         if self.train.penalty == Train.model_fields["penalty"].default:
             del content["train"]["penalty"]
         if not self.model.start:
@@ -253,11 +274,15 @@ class Recipe(Strict):
             for other in stage["override"]:
                 if other["activation_method"] is None:
                     del other["activation_method"]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return _digest(content)
 
     def folder(self) -> Path:
         """The run folder."""
         return Path(self.output.folder or f"runs/{self.name}")
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_recipe(source: str | Path, settings: dict[str, object] | None = None) -> Recipe:
@@ -323,7 +348,7 @@ def _keys_at(place: list[int | str]) -> list[str]:
     model: type[BaseModel] = Recipe
     tables: dict[str, type[BaseModel]] = {
         "model": Model, "data": Data, "stage": QuantizeStage, "train": Train, "published": Published, "output": Output,
-        "override": Override,
+        "override": Override, "pretrain": Optimization,
     }  # fmt: skip
     for part in place:
         model = tables.get(str(part), model)

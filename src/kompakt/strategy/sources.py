@@ -23,6 +23,7 @@ class ModelSource:
         preparation: of the images that it was trained with, None if unknown.
         is_trained: False for a stock architecture with random weights.
         end_bits: bit-width of the first and last layer where the others have fewer; None: like the others.
+        tokens: inputs are whole numbers below this; 0: any numbers.
     """
 
     module: nn.Module
@@ -32,6 +33,7 @@ class ModelSource:
     preparation: Preparation | None = None
     is_trained: bool = True
     end_bits: int | None = 8
+    tokens: int = 0
 
 
 def load_model(source: str) -> ModelSource:
@@ -44,7 +46,9 @@ def load_model(source: str) -> ModelSource:
     name = source.removeprefix("zoo:")
     if source.startswith("zoo:") and name in NETS:
         net = NETS[name]
-        return ModelSource(build(name), source, net.input_shape, is_trained=False, end_bits=net.end_bits)
+        return ModelSource(
+            build(name), source, net.input_shape, is_trained=False, end_bits=net.end_bits, tokens=net.tokens
+        )
     if source.startswith("zoo:"):
         found = load_pretrained(name)
         return ModelSource(found.module, source, found.input_shape, found.file_bytes, preparation(found.card))

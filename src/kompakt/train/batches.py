@@ -11,7 +11,8 @@ from ..data import Dataset
 
 
 class Batches:
-    """Shuffled, augmented training batches of a data set: float32 (B, C, H, W) or (B, features), labels (B,) int64.
+    """Shuffled, augmented training batches of a data set: float32 (B, C, H, W) or (B, features), labels (B,) int64,
+    or (B, steps).
 
     Images are in channels-last order.
     """

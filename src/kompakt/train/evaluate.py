@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import nn
 
 from .._core.errors import DataError
-from ..data import Dataset, Split
+from ..data import Dataset, Split, Tally, batch_size_of, judged
+from ..data.judging import LARGEST_BATCH
+from ..data.types import NO_LABEL
 from ..graph.graph import set_modes
 from .batches import in_channels_last
-
-LARGEST_BATCH, BATCH_VALUES = 500, 2**22  # input values of a batch: large images come in smaller batches
-
-
-def batch_size_of(split: Split, largest: int = LARGEST_BATCH) -> int:
-    """How many inputs of `split` a network takes at once."""
-    return max(1, min(largest, BATCH_VALUES // math.prod(split.images.shape[1:])))
 
 
 @torch.no_grad()
@@ -39,6 +32,15 @@ def predict(module: nn.Module, dataset: Dataset, split: Split, batch_size: int =
     finally:
         set_modes(modes)
     return np.concatenate(parts)
+
+
+def score(module: nn.Module, dataset: Dataset, split: Split) -> dict[str, float]:
+    """`Tally.quality` of the outputs for a labelled split, which need not fit in memory."""
+    tally, size = Tally(split.labels.ndim == 2), batch_size_of(split)
+    for i in range(0, len(split), size):
+        part = split.part(i, i + size)
+        tally.add(judged(predict(module, dataset, part), part), part.labels[part.labels != NO_LABEL])
+    return tally.quality()
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._core.errors import TrainingError
-from ..data import Dataset
+from ..data import NO_LABEL, Dataset
 from ..quant import Moment, Quantizer, QuantizerTraining
 from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
-from .evaluate import accuracy, predict
+from .evaluate import predict, score
 from .interrupt import Interrupt
 from .optimizer import has_fast_bf16, learning_rate, make_optimizer
 from .replay import Replay
@@ -86,11 +86,12 @@ class _Run:
     def _check_fit(self) -> None:
         """One image through the network before anything is trained."""
         labels, first = self.dataset.train.labels, self.dataset.train.head(1)
+        lowest = NO_LABEL if labels.ndim == 2 else 0  # steps of a sequence may have none
         try:
             found = predict(self.module, self.dataset, first).shape
         except RuntimeError as error:
             raise TrainingError(f"the network does not run on images of shape {first.images.shape}: {error}") from error
-        if len(found) != 2 or labels.min() < 0 or labels.max() >= found[1]:
+        if len(found) != labels.ndim + 1 or labels.min() < lowest or labels.max() >= found[-1]:
             raise TrainingError(
                 f"data and network do not fit: labels are {labels.min()}..{labels.max()}, outputs have shape {found}"
             )
@@ -150,13 +151,13 @@ class _Run:
         if self.teacher_forward is None:
             return None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.teacher_forward(x).float()
+            return self.teacher_forward(x).float().flatten(0, -2)
 
     def _loss(self, x: Tensor, labels: Tensor, target: Tensor | None) -> Tensor:
         """Without penalties."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = self.forward(x).float()
-            loss = F.cross_entropy(logits, labels)
+            logits = self.forward(x).float().flatten(0, -2)  # of every image, or of every step of every sequence
+            loss = F.cross_entropy(logits, labels.flatten(), ignore_index=NO_LABEL)
             if target is None:
                 return loss
             return (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
@@ -182,8 +183,8 @@ class _Run:
             "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2),
         }  # fmt: skip
         if progress.epoch % self.settings.evaluate_every == 0 or progress.epoch == self.settings.epochs:
-            logits = predict(self.module, self.dataset, self.dataset.test)
-            record["val_top1"] = accuracy(logits, self.dataset.test.labels)
+            found = score(self.module, self.dataset, self.dataset.test)
+            record |= {f"val_{key}": value for key, value in found.items()}
         metrics.write(**record)
         self.on_progress(record)
 

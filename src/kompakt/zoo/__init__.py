@@ -18,6 +18,7 @@ from .quantized import Quantized as Quantized
 from .quantized import load_quantized as load_quantized
 from .recurrent import CharacterLstm as CharacterLstm
 from .recurrent import LstmClassifier as LstmClassifier
+from .recurrent import WordModel as WordModel
 from .resnet import ResNet18 as ResNet18
 from .resnet8 import ResNet8 as ResNet8
 from .resnet_cifar import ResNetCifar as ResNetCifar

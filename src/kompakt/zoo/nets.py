@@ -15,7 +15,7 @@ from .fully_connected import FullyConnected
 from .hardtanh_mlp import HardtanhMlp
 from .inception import InceptionCifar
 from .mobilenet_v2 import MobileNetV2
-from .recurrent import LstmClassifier
+from .recurrent import LstmClassifier, WordModel
 from .resnet import ResNet18
 from .resnet_cifar import ResNetCifar
 from .vgg_small import VggSmall
@@ -34,11 +34,13 @@ class Net:
         build: makes the module, with PyTorch's random start.
         input_shape: of one input.
         end_bits: bit-width of its first and last layer where the others have fewer; None: like the others.
+        tokens: inputs are whole numbers below this; 0: any numbers.
     """
 
     build: Callable[[], nn.Module]
     input_shape: tuple[int, ...]
     end_bits: int | None = 8
+    tokens: int = 0
 
 
 NETS: dict[str, Net] = {
@@ -48,6 +50,8 @@ NETS: dict[str, Net] = {
     "densenet40": Net(DenseNetCifar, CIFAR),
     "inception": Net(InceptionCifar, CIFAR),
     "lstm": Net(LstmClassifier, (128, 32, 1)),
+    "ptb_lstm": Net(lambda: WordModel("lstm"), (64,), tokens=10_000),
+    "ptb_gru": Net(lambda: WordModel("gru"), (64,), tokens=10_000),
     "resnet18": Net(ResNet18, IMAGENET),
     "mobilenet_v2": Net(MobileNetV2, IMAGENET),
     "vit_tiny": Net(VisionTransformer, IMAGENET),
@@ -73,9 +77,15 @@ def build(name: str) -> nn.Module:
     return with_statistics(module, noise(NETS[name].input_shape, STATISTICS_IMAGES))
 
 
-def noise(shape: tuple[int, ...], count: int, seed: int = SEED) -> np.ndarray:
-    """`count` repeatable inputs, float32 (count, *shape), normally distributed like normalised images."""
-    return np.random.default_rng(seed).standard_normal((count, *shape), np.float32)
+def noise(shape: tuple[int, ...], count: int, seed: int = SEED, tokens: int = 0) -> np.ndarray:
+    """`count` repeatable inputs, float32 (count, *shape), normally distributed like normalised images.
+
+    With `tokens`, whole numbers below it, all equally likely.
+    """
+    generator = np.random.default_rng(seed)
+    if tokens:
+        return generator.integers(tokens, size=(count, *shape)).astype(np.float32)
+    return generator.standard_normal((count, *shape), np.float32)
 
 
 @torch.no_grad()

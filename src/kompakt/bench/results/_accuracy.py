@@ -50,7 +50,24 @@ def _without_empty(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def text_section(found: list[Entry]) -> str:
     """Bits per character of language models in the engine beside the float network."""
     header = ("recipe", "network", "data", "bits", "float bits per character>", "engine bits per character>", "change>")
-    return table(header, [_text_row(entry.first, entry.bits) for entry in found if entry.first.engine_bits])
+    return table(header, [_text_row(entry.first, entry.bits) for entry in found if is_of_characters(entry)])
+
+
+def words_section(found: list[Entry]) -> str:
+    """Perplexity of language models that read token numbers, in the engine beside the float network."""
+    header = ("recipe", "network", "data", "bits", "float perplexity>", "engine perplexity>", "change>")
+    return table(header, [_words_row(entry.first, entry.bits) for entry in found if entry.first.reads_tokens])
+
+
+def is_of_characters(entry: Entry) -> bool:
+    """Whether it is a language model that reads no token numbers."""
+    return bool(entry.first.engine_bits) and not entry.first.reads_tokens
+
+
+def _words_row(record: AccuracyRecord, bits: str) -> list[str]:
+    before, after = record.float_bits or 0.0, record.engine_bits or 0.0
+    change = f"{100 * (2 ** (after - before) - 1):+.2f} %"
+    return [record.recipe, record.model, record.dataset, bits, f"{2**before:.2f}", f"{2**after:.2f}", change]
 
 
 def _text_row(record: AccuracyRecord, bits: str) -> list[str]:

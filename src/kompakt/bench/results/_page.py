@@ -54,6 +54,13 @@ _TEXT = """## Text
 Language models: bits per character, of every character behind the first 128 of its window. Their top-1 in the first
 table is the share of characters that are foreseen."""
 
+_WORDS = """## Words
+
+Language models that read token numbers: the perplexity, 2 to the mean code length in bits, of every word of the test
+text but the first. `ptb`: windows of 64 words that start from an empty state, each word behind at least 32 others.
+Published perplexities usually carry the state through the whole text, so they compare only roughly. Top-1 in the first
+table is the share of words that are foreseen."""
+
 _PTQ = """## Quantization without training, beside other tools
 
 The same float network, the same calibration images (drawn anew for every seed) and 8 bits for weights and activations;
@@ -154,8 +161,10 @@ def _render(
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
     if found:
         parts += [_SIZE, accuracy.size_section(found)]
-    if any(entry.first.engine_bits for entry in found):
+    if any(accuracy.is_of_characters(entry) for entry in found):
         parts += [_TEXT, accuracy.text_section(found)]
+    if any(entry.first.reads_tokens for entry in found):
+        parts += [_WORDS, accuracy.words_section(found)]
     if tools:
         parts += [_PTQ, ptq.ptq_section(tools)]
     if steps:

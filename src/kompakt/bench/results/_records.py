@@ -48,7 +48,8 @@ class AccuracyRecord(Record):
         goal_top1: what the run was meant to reach; it stays in the table whether reached or not.
         file_breakdown: part of the file -> bytes.
         latency_ratio: peer -> its time divided by ours.
-        float_bits, engine_bits: of a language model, bits per character; its top-1 is the share of right next ones.
+        float_bits, engine_bits: of a language model, bits per step; its top-1 is the share of right next ones.
+        reads_tokens: whether its inputs are numbers of tokens (words), which are measured by perplexity.
     """
 
     system: str
@@ -76,6 +77,7 @@ class AccuracyRecord(Record):
     latency_ratio: dict[str, float] | None = None
     float_bits: Count | None = None
     engine_bits: Count | None = None
+    reads_tokens: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> AccuracyRecord:

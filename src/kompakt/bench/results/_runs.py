@@ -52,6 +52,8 @@ def accuracy_record(
     record |= _labels(result, recipes)
     if "bits" in result.get("engine", {}):
         record |= {"float_bits": result["float"]["bits"], "engine_bits": result["engine"]["bits"]}
+        if any(layer["op"] == "embedding" for layer in result["layers"]):
+            record["reads_tokens"] = True
     parse([record], AccuracyRecord, ["result.json"])
     return record
 
