@@ -46,6 +46,15 @@ def test_heads_and_smallest():
     assert (len(small.train), len(small.test), small.name) == (3, 2, "d")
 
 
+@pytest.mark.parametrize(("count", "seed", "expected"), [
+    (3, 0, [0, 1, 2]), (3, 1, [3, 4, 5]), (3, 2, [6, 0, 1]), (7, 5, range(7)), (9, 1, range(7)),
+])  # fmt: skip
+def test_every_seed_calibrates_with_the_next_images(count, seed, expected):
+    images = np.arange(7, dtype=np.float32)[:, None]
+    data = Dataset("seven", Split(images, np.arange(7)), Split(images, np.arange(7)), (0.0,), (1.0,))
+    assert data.calibration(count, seed).ravel().tolist() == list(expected)
+
+
 def test_the_digest_names_the_content():
     data = Dataset("d", split(9, 1, 4, 4), split(7, 1, 4, 4), (0.0,), (1.0,))
     assert replace(data, name="other", mean=(0.5,)).digest() == data.digest()

@@ -87,6 +87,21 @@ def test_uncorrelated_inputs_leave_nothing_to_make_up_for(name):
     assert torch.equal(found, quantizer(layer.weight.detach()))
 
 
+def test_rounding_for_centred_inputs_does_not_work_for_their_mean():
+    """Card-free fact: the bias makes up for means, so what counts is the spread of the error."""
+    layer = nn.Linear(24, 8, bias=False)
+    torch.manual_seed(0)
+    x = torch.randn(4000, 24) @ torch.randn(24, 24) * 0.3 + 30 * torch.rand(24)
+    weight = torch.randn(8, 24)
+    quantizer = Quantizer(method("mmse"), 3, True, 8)
+    quantizer.fit(weight)
+    spread = []
+    for is_centred in (False, True):
+        error = x @ (rounded_to_outputs(layer, weight, quantizer.eval(), x, is_centred) - weight).T
+        spread.append(float((error - error.mean(0)).square().mean()))
+    assert spread[1] < 0.8 * spread[0]
+
+
 def test_inputs_that_are_always_zero_are_harmless():
     layer = nn.Linear(6, 3)
     x = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))

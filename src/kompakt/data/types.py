@@ -94,6 +94,16 @@ class Dataset:
         """The same data set with only the first images of each split: for a dry run of every phase."""
         return replace(self, train=self.train.head(train), test=self.test.head(test))
 
+    def calibration(self, count: int, seed: int = 0) -> np.ndarray:
+        """Network input from `count` training images, all if there are no more: the next `count` for every seed.
+
+        Seed 0 takes the first ones; behind the last image it goes on with the first.
+        """
+        available = len(self.train)
+        start = seed * count % max(available, 1) if count < available else 0
+        chosen = np.arange(start, start + min(count, available)) % max(available, 1)
+        return self.normalise(self.train.images[chosen])
+
     def normalise(self, images: np.ndarray) -> np.ndarray:
         """Network input, float32, shape of `images`."""
         shape = (1, -1, *[1] * (images.ndim - 2))

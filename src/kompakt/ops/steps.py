@@ -17,6 +17,7 @@ PERCENTILE = 99.99
 ALTERNATIONS = 8
 SHORT = 256
 COARSE = 65_536  # values of a row that the first, coarse search looks at
+ENOUGH = 131_072  # values of a row that least squares look at
 FINER = 4
 """Halvings of a step that a search for powers of two tries."""
 
@@ -45,10 +46,12 @@ def least_squares_step(x: Tensor, lo: int, hi: int) -> Tensor:
     """The step of least squared error, found by a search over 80 steps, a finer one, and alternating least squares.
 
     Given the levels t, the best step is <x, t> / <t, t>; given the step, the best levels are the nearest. The error of
-    a short row (a depthwise filter) is jagged, so its search is finer and goes to larger steps.
+    a short row (a depthwise filter) is jagged, so its search is finer and goes to larger steps; that of a long one (a
+    batch of activations) is flat around its best, so every k-th value is enough.
 
     Source: Choukroun et al., "Low-bit Quantization of Neural Networks for Efficient Inference", ICCVW 2019, section 3.
     """
+    x = _thinned(x, ENOUGH)
     step = searched_step(x, lo, hi) if x.shape[1] > SHORT else searched_step(x, lo, hi, 400, furthest=2.5)
     for _ in range(ALTERNATIONS):
         level = torch.clamp(torch.round(x / step[:, None]), lo, hi)
@@ -63,16 +66,21 @@ def searched_step(x: Tensor, lo: int, hi: int, count: int = 80, furthest: float 
     Of long rows the first search takes every k-th value; the refinement takes all.
     """
     fractions = torch.linspace(0.02, furthest, count, device=x.device)
-    some = x[:, :: (x.shape[1] // COARSE) | 1] if x.shape[1] > COARSE else x
-    best = _best_fraction(some, largest_step(x, lo, hi), fractions, lo, hi)
+    best = _best_fraction(_thinned(x, COARSE), largest_step(x, lo, hi), fractions, lo, hi)
     return _best_fraction(x, best, torch.linspace(0.95, 1.05, 21, device=x.device), lo, hi)
 
 
+def _thinned(x: Tensor, count: int) -> Tensor:
+    """About `count` values of every row, every k-th one with k odd; all if they are few."""
+    return x[:, :: (x.shape[1] // count) | 1].contiguous() if x.shape[1] > count else x
+
+
 def _best_fraction(x: Tensor, base: Tensor, fractions: Tensor, lo: int, hi: int) -> Tensor:
-    steps = base[:, None] * fractions
-    errors = [
-        ((torch.clamp(torch.round(x / s[:, None]), lo, hi) * s[:, None] - x) ** 2).mean(1) for s in steps.unbind(1)
-    ]
+    steps, error = base[:, None] * fractions, torch.empty_like(x)
+    errors = []
+    for step in steps[..., None].unbind(1):
+        torch.div(x, step, out=error)
+        errors.append(error.round_().clamp_(lo, hi).mul_(step).sub_(x).square_().mean(1))
     best = torch.argmin(torch.stack(errors, 1), 1, keepdim=True)
     return steps.gather(1, best)[:, 0]
 

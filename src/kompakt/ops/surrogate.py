@@ -8,7 +8,7 @@ from torch import Tensor
 
 def with_gradient_of(value: Tensor, z: Tensor) -> Tensor:
     """Forward: `value`, bit for bit. Backward: the derivative of `z`."""
-    return value.detach() + (z - z.detach())
+    return value.detach() + (z - z.detach()) if torch.is_grad_enabled() else value
 
 
 def ste_round(x: Tensor) -> Tensor:

@@ -146,7 +146,7 @@ class _Corrector(fx.Interpreter):
     def _round(self, layer: Any, target: str, x: Tensor) -> None:
         slot = layer.parametrizations.weight
         if self.what.rounding == "gptq":
-            slot.original.copy_(rounded_to_outputs(layer, slot.original, slot[0].quantizer, x))
+            slot.original.copy_(rounded_to_outputs(layer, slot.original, slot[0].quantizer, x, self.what.bias))
         elif self.what.rounding == "adaround":
             wanted = self.targets.rows[target]
             slot.original.copy_(learned_rounding(layer, slot.original, slot[0].quantizer, x, wanted))

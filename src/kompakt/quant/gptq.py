@@ -12,10 +12,10 @@ from .quantizer import Quantizer
 from .rows import input_rows
 
 DAMPING = 0.01
-ROWS = 40_000  # positions that the correlations are taken from; a layer has at most some thousand inputs
+ROWS = 16_000  # positions that the correlations are taken from; a layer has at most some thousand inputs
 
 
-def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor) -> Tensor:
+def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor, is_centred: bool = False) -> Tensor:
     """Weights on the quantizer's levels, (O, I / groups, ...), chosen for the layer's outputs on `x`.
 
     With H = XXᵀ of the inputs of one output channel, H + 0.01 mean(diag H) I, and U the upper Cholesky factor of its
@@ -25,6 +25,8 @@ def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tens
         layer: Conv2d or Linear; gives stride, padding, dilation and groups.
         weight: float weights. quantizer: fitted; its levels are not changed.
         x: inputs as the layer meets them, quantized ones where they are.
+        is_centred: whether the mean of the inputs is taken out, so that H is their covariance: where the bias makes up
+            for means. Behind a ReLU they would be most of H, and the rounding would work for what is free.
     Raises: QuantizerError for a method whose grains are rows or positions of the kernel.
     Source: Frantar et al., "GPTQ", ICLR 2023, for the layers of any network instead of language models.
     """
@@ -35,7 +37,7 @@ def rounded_to_outputs(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tens
         )
     groups = getattr(layer, "groups", 1)
     columns = weight.detach().double().reshape(groups, weight.shape[0] // groups, -1)
-    factors = [_inverse_factor(inputs) for inputs in input_rows(layer, x, ROWS)]
+    factors = [_inverse_factor(inputs, is_centred) for inputs in input_rows(layer, x, ROWS)]
     parameters = quantizer.rule.final_parameters()
     outputs = columns.shape[1]
     rounded = []
@@ -55,10 +57,11 @@ def _rounded(w: Tensor, factor: Tensor, nearest: Any) -> Tensor:
     return levels
 
 
-def _inverse_factor(inputs: Tensor) -> Tensor:
+def _inverse_factor(inputs: Tensor, is_centred: bool) -> Tensor:
     """Upper Cholesky factor of the inverse of the damped correlations of `inputs` (positions, K); float64."""
-    x = inputs.double()
-    correlation = x.T @ x
+    x = inputs.float()
+    x = x - x.mean(0) if is_centred else x
+    correlation = (x.T @ x).double()
     # An input that is always zero has no say; its weight is rounded to the nearest level.
     dead = correlation.diagonal() == 0
     mean = correlation.diagonal().mean().clamp_min(1e-12)

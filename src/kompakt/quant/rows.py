@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 16  # images at a time; unfolded ones are large
+CHUNK = 16  # images
 
 
 def input_rows(layer: Any, x: Tensor, count: int) -> list[Tensor]:
@@ -17,13 +17,10 @@ def input_rows(layer: Any, x: Tensor, count: int) -> list[Tensor]:
     if x.dim() != 4:
         rows = x.reshape(-1, x.shape[-1])
         return list(rows[:: _stride(len(rows), count)].reshape(-1, groups, x.shape[-1] // groups).unbind(1))
-    window = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    chunks = []
-    for images in torch.split(x, CHUNK):
-        flat = F.unfold(images, *window)  # (n, C · KH · KW, positions)
-        rows = flat.transpose(1, 2).reshape(-1, groups, flat.shape[1] // groups)
-        chunks.append(rows[:: _stride(len(x) * flat.shape[2], count)])
-    return list(torch.cat(chunks).unbind(1))
+    padded = F.pad(x, (layer.padding[1], layer.padding[1], layer.padding[0], layer.padding[0]))
+    windows = _windows(_windows(padded, 2, layer), 3, layer)  # (n, C, OH, OW, KH, KW), a view
+    rows = _some(windows, count)  # (positions, C, KH, KW)
+    return list(rows.reshape(len(rows), groups, -1).unbind(1))
 
 
 def output_rows(y: Tensor, count: int) -> Tensor:
@@ -31,9 +28,24 @@ def output_rows(y: Tensor, count: int) -> Tensor:
     if y.dim() != 4:
         rows = y.reshape(-1, y.shape[-1])
         return rows[:: _stride(len(rows), count)]
-    stride = _stride(len(y) * y.shape[2] * y.shape[3], count)
-    chunks = [part.flatten(2).transpose(1, 2).reshape(-1, y.shape[1])[::stride] for part in torch.split(y, CHUNK)]
-    return torch.cat(chunks)
+    return _some(y, count)
+
+
+def _windows(x: Tensor, axis: int, layer: Any) -> Tensor:
+    """The positions of a kernel along `axis`, with what it covers there as a new last axis."""
+    size, apart, stride = (getattr(layer, key)[axis - 2] for key in ("kernel_size", "dilation", "stride"))
+    return x.unfold(axis, apart * (size - 1) + 1, stride)[..., ::apart]
+
+
+def _some(y: Tensor, count: int) -> Tensor:
+    """About `count` positions of (n, C, H, W, ..), every k-th one, beginning anew every `CHUNK` images: (p, C, ..)."""
+    images, _, height, width = y.shape[:4]
+    size, chunk = images * height * width, CHUNK * height * width
+    starts = range(0, size, chunk)
+    stride = _stride(size, count)
+    chosen = torch.cat([torch.arange(start, min(start + chunk, size), stride) for start in starts])
+    image, place = chosen // (height * width), chosen % (height * width)
+    return y[image, :, place // width, place % width]
 
 
 def _stride(positions: int, count: int) -> int:

@@ -117,7 +117,7 @@ def search_groups(
     for b in bits:
         on_step(b)
         chosen = load_recipe(recipe, {"stage.weight_bits": b})
-        calibration = torch.from_numpy(dataset.normalise(dataset.train.images[: chosen.data.calibration]))
+        calibration = torch.from_numpy(dataset.calibration(chosen.data.calibration, chosen.seed))
         engine = prepare(model.module, chosen, example, calibration).finish().engine()
         results.append(judge(_logits(engine.run, dataset, len(labels)), labels, groups, b))
     return {

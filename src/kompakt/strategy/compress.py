@@ -89,7 +89,7 @@ def _run(
             f"{dataset.name}: samples without labels, but recipe {recipe.name!r} trains {recipe.train.epochs} epochs; "
             "give (images, labels), or take a recipe without training such as 'int8'"
         )
-    calibration = dataset.normalise(dataset.train.images[: recipe.data.calibration])
+    calibration = dataset.calibration(recipe.data.calibration, recipe.seed)
     if len(calibration) < FEW_SAMPLES:
         warnings.warn(f"{len(calibration)} samples set the ranges; {FEW_SAMPLES} or more are better", stacklevel=2)
     source = _pretrained(recipe, source, dataset, folder / "float", resume, on_progress)
