@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kompakt._core.errors import GraphError
+from kompakt.deploy import lower
+from kompakt.engine.reference import run
 from kompakt.graph import Graph, Kind, trace
 from kompakt.zoo import DigitsNet, ResNetCifar
 from support.nets import NETS, build
@@ -199,3 +202,31 @@ def test_refresh_keeps_the_mode_of_every_module():
     modes = [m.training for m in graph.module.modules()]
     graph.refresh()
     assert [m.training for m in graph.module.modules()] == modes
+
+
+class Slopes(nn.Module):
+    """A factor for every channel, written both ways, behind a product-sum and behind a ReLU."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.conv, self.factor = nn.Conv2d(3, 4, 3, padding=1), nn.Parameter(torch.randn(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x * self.factor + torch.mul(self.factor, F.relu(x))
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1), (1, 4, 1, 1)])
+def test_a_factor_for_every_channel_is_an_affine_map(shape):
+    graph = traced(Slopes(*shape), 3, 8, 8)
+    assert ops(graph) == ["conv2d", "scale_channels", "clamp", "scale_channels", "add"]
+    assert len({id(p) for p in graph.module.parameters()}) == 3, "one parameter stays one"
+    program, x = lower(graph), torch.randn(2, 3, 8, 8)
+    assert sorted(node.op for node in program.nodes) == ["add", "affine", "affine", "affine", "clamp", "conv2d"]
+    torch.testing.assert_close(torch.from_numpy(run(program, x.numpy())), graph.module(x).detach())
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (4, 8, 8), (1,), ()])
+def test_other_factors_are_refused(shape):
+    with pytest.raises(GraphError, match="not supported"):
+        trace(Slopes(*shape), torch.zeros(2, 3, 8, 8))

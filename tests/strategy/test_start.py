@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -63,8 +64,9 @@ def stored(tmp_path, monkeypatch) -> dict[str, torch.Tensor]:
 
 def started(recipe: Recipe) -> Job:
     torch.manual_seed(1)
-    job = prepare(ResNetCifar(8, projection=True), recipe, images(0))
-    start_from(job.graph, "zoo:own", images(0))
+    model = ResNetCifar(8, projection=True)
+    job = prepare(model, recipe, images(0))
+    start_from(job.graph, "zoo:own", images(0), model)
     return job
 
 
@@ -122,15 +124,20 @@ def test_other_numbers_are_refused(stored, changes, words):
 
 
 def test_other_networks_are_refused(stored, tmp_path):
-    job = prepare(ResNetCifar(14, projection=True), recipe(), images(0))
-    with pytest.raises(kp.RecipeError, match=r"zoo:own does not fit this network: layer1\.1"):
-        start_from(job.graph, "zoo:own", images(0))
+    model = ResNetCifar(14, projection=True)
+    job, start = prepare(model, recipe(), images(0)), partial(start_from, source="zoo:own", batch=images(0))
+    with pytest.raises(kp.RecipeError, match=r"does not fit this network: layer1\.1.* is missing"):
+        start(job.graph, model=model)
+    with pytest.raises(kp.RecipeError, match=r"does not fit this network: .*is unknown"):
+        start(job.graph, model=ResNetCifar(8))
+    with pytest.raises(kp.RecipeError, match=r"(?s)does not fit this network: .*size mismatch"):
+        start(job.graph, model=ResNetCifar(8, classes=3, projection=True))
     folder = tmp_path / "models" / "own"
     (folder / "card.json").write_text("{}")
     with pytest.raises(kp.DataError, match="describes no quantizers"):
-        start_from(job.graph, "zoo:own", images(0))
+        start(job.graph, model=model)
     (folder / "card.json").write_text('{"quantizer": {"weight_levels": []}}')
     tensors = load_file(folder / "weights.safetensors")
     save_file({k: v for k, v in tensors.items() if k != "layer1.0.conv1.weight"}, folder / "weights.safetensors")
     with pytest.raises(kp.DataError, match="not as expected"):
-        start_from(job.graph, "zoo:own", images(0))
+        start(job.graph, model=model)

@@ -42,6 +42,15 @@ def test_other_depths_are_refused(depth):
         ResNetCifar(depth)
 
 
+def test_two_slopes_are_the_published_maxout():
+    """positive · relu(x) - negative · relu(-x), per channel; of either sign."""
+    net, x, (positive, negative) = zoo.ResNetMaxout(8).nonlinear1, torch.randn(5, 16, 3, 3), torch.randn(2, 16, 1, 1)
+    net.slope.data, net.gain.data = negative, positive - negative
+    torch.testing.assert_close(net(x), positive * torch.relu(x) - negative * torch.relu(-x))
+    with pytest.raises(GraphError, match=r"6n\+2"):
+        zoo.ResNetMaxout(9)
+
+
 def test_the_digits_net_takes_digits():
     data = digits()
     assert predict(DigitsNet(4), data, data.test.head(5)).shape == (5, 10)

@@ -68,7 +68,7 @@ class _Lowering:
             "clamp": self._clamp, "add": self._add, "identity": self._identity, "avg_pool": self._avg_pool,
             "unary": self._function, "attention": self._function,
             "embedding": self._embedding, "lstm": self._recurrent, "gru": self._recurrent,
-            "layer_norm": self._layer_norm, "add_constant": self._add_constant,
+            "layer_norm": self._layer_norm, "add_constant": self._add_constant, "scale_channels": self._scale_channels,
             "flatten": self._flatten, "max_pool": self._carry, "shift_pad": self._carry, "concat": self._concat,
             "gather": self._carry, "reshape": self._reshape,
         }  # fmt: skip
@@ -234,6 +234,10 @@ class _Lowering:
         value = self.graph.submodule(node).value.detach().float().cpu().numpy().reshape(operand(node).meta["shape"][1:])
         stored = np.ascontiguousarray(value.T[:, :, None] if value.ndim == 2 else value)
         return Lazy(self._emit("add_constant", node.name, (self._float(self._source(node)),), value=stored), "f32")
+
+    def _scale_channels(self, node: fx.Node, kind: Kind) -> Value:
+        factor = _doubles(self.graph.submodule(node).value).reshape(-1)
+        return self._open(self._source(node)).then_affine(factor, np.zeros_like(factor))
 
     # -- everything else
 

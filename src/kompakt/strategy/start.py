@@ -7,26 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._core.errors import RecipeError
 from ..graph import Graph
 from ..quant import WeightSlot
 from ..quant.attach import calibrate
 from ..zoo import load_quantized
-from .trained_elsewhere import check_against, parameters_by_name
+from .trained_elsewhere import check_against, parameters_by_name, weights_by_name
 
 ORIGINAL = ".parametrizations.weight.original"  # a quantized layer's float weight
 COUNTER = "num_batches_tracked"
 
 
-def start_from(graph: Graph, source: str, batch: Tensor) -> list[str]:
+def start_from(graph: Graph, source: str, batch: Tensor, model: nn.Module) -> list[str]:
     """Load weights, batch-norms and the quantizers that both have from `source` into the graph's module.
 
     A layer's float weight is taken whether the layer is quantized in either or not. Quantizers that the source does not
     have, or not in this form, are fitted behind what came: of weights to them, of activations to `batch` (N, ...).
 
     Args:
+        graph: of `model`, with quantizers.
         source: folder of a finished run, or `zoo:NAME`, a pretrained network whose card describes its quantizers.
     Returns: names of the quantizer tensors that the source did not have.
     Raises: RecipeError if the source is missing, does not hold every weight of the network in its shape, or its
@@ -35,7 +36,8 @@ def start_from(graph: Graph, source: str, batch: Tensor) -> list[str]:
     module, other = graph.module, None
     if source.startswith("zoo:"):
         other = load_quantized(source.removeprefix("zoo:"))
-        found: dict[str, Any] = {**other.weights, **parameters_by_name(graph, other)}
+        weights = weights_by_name(model, graph.example, other)
+        found: dict[str, Any] = weights | parameters_by_name(graph, other)
     else:
         found = _checkpoint(Path(source))
     own = module.state_dict()

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from .._core.errors import RecipeError
-from ..graph import Graph, operand
+from ..graph import Graph, operand, trace
 from ..quant import ActivationSlot, Quantizer
 from ..quant.attach import slot_behind
 from ..zoo import Quantized
 
 TOLERANCE = 1e-5  # of the largest level: float32 in another order
+
+
+def weights_by_name(model: nn.Module, example: Tensor, other: Quantized) -> dict[str, Tensor]:
+    """The other network's weights by the names that they have in a graph of `model`.
+
+    Raises: RecipeError where they are not those of the model.
+    """
+    twin = copy.deepcopy(model)
+    try:
+        missing, unknown = twin.load_state_dict(other.weights, strict=False)
+    except RuntimeError as error:
+        raise RecipeError(f"model.start: does not fit this network: {error}") from None
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unknown:
+        what = f"{missing[0]} is missing" if missing else f"{unknown[0]} is unknown"
+        raise RecipeError(f"model.start: does not fit this network: {what}")
+    return dict(trace(twin, example).module.state_dict())
 
 
 def parameters_by_name(graph: Graph, other: Quantized) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from .resnet import ResNet18 as ResNet18
 from .resnet8 import ResNet8 as ResNet8
 from .resnet_cifar import ResNetCifar as ResNetCifar
 from .resnet_cifar import Variant as Variant
+from .resnet_maxout import ResNetMaxout as ResNetMaxout
 from .squeezenet import SqueezeNet as SqueezeNet
 from .vgg_small import VggSmall as VggSmall
 from .vision_transformer import VisionTransformer as VisionTransformer

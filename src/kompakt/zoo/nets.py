@@ -18,6 +18,7 @@ from .mobilenet_v2 import MobileNetV2
 from .recurrent import LstmClassifier, WordModel
 from .resnet import ResNet18
 from .resnet_cifar import ResNetCifar
+from .resnet_maxout import ResNetMaxout
 from .vgg_small import VggSmall
 from .vision_transformer import VisionTransformer
 
@@ -45,6 +46,7 @@ class Net:
 
 NETS: dict[str, Net] = {
     "resnet20": Net(lambda: ResNetCifar(20), CIFAR),
+    "resnet20_maxout": Net(lambda: ResNetMaxout(20), CIFAR),
     "resnet56": Net(lambda: ResNetCifar(56), CIFAR),
     "vgg_small": Net(VggSmall, CIFAR),
     "densenet40": Net(DenseNetCifar, CIFAR),

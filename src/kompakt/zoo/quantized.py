@@ -85,10 +85,11 @@ def _expected(found: Quantized, owner: str, tensor: str, value: Tensor) -> None:
 
 def _gain(found: Quantized, owner: str, tensor: str, value: Tensor) -> None:
     """pos · relu(x) - neg · relu(-x) = neg · x + (pos - neg) · relu(x)."""
-    gain = found.weights.get(f"{owner}.gain", torch.zeros_like(value))
+    by_channel = value.reshape(-1, 1, 1)
+    gain = found.weights.get(f"{owner}.gain", torch.zeros_like(by_channel))
     if tensor == "neg_scale":
-        found.weights[f"{owner}.slope"] = value
-    found.weights[f"{owner}.gain"] = gain + value if tensor == "pos_scale" else gain - value
+        found.weights[f"{owner}.slope"] = by_channel
+    found.weights[f"{owner}.gain"] = gain + by_channel if tensor == "pos_scale" else gain - by_channel
 
 
 TENSORS: dict[str, Callable[[Quantized, str, str, Tensor], Any]] = {
