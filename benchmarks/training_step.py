@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from torch import nn
 
 from kompakt.bench._machine import machine
 from kompakt.bench._statistics import paired_ratio
-from kompakt.quant import METHODS, QuantizerTraining
+from kompakt.quant import METHODS, Moment, QuantizerTraining
 from kompakt.quant.quantizer import WEIGHTS
 from kompakt.strategy import Recipe, builtin_recipes, load_recipe, prepare
+from kompakt.train import Replay
 from kompakt.train.optimizer import has_fast_bf16
 from kompakt.zoo import NETS
 
@@ -38,6 +40,7 @@ GOAL = 1.4  # times the step without quantizers
 INNER_LOOPS = {
     "alternating_basis": "an alternation of least squares in every step",
     "friendly_clusters": "exact clustering in every 100th step, which the median leaves out",
+    "relaxed_bits": "the loss at another bit-width of one tensor in every step",
 }
 Step = Callable[[], None]
 
@@ -151,12 +154,17 @@ def step_of(net: str, recipe: Recipe | None = None) -> Step:
     optimizer = torch.optim.SGD(module.parameters(), 0.01, 0.9)
     bf16 = has_fast_bf16(torch.device("cpu"))
 
-    def step() -> None:
+    def loss_of() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = F.cross_entropy(forward(x).float(), labels)
-        penalty = quantizers.penalty()
+            return F.cross_entropy(forward(x).float(), labels)
+
+    def step() -> None:
+        replay = Replay(module) if quantizers.has_controllers else None
+        loss, penalty = loss_of(), quantizers.penalty()
         optimizer.zero_grad()
         (loss if penalty is None else loss + penalty).backward()
+        if replay is not None:
+            quantizers.before_step(Moment(loss.detach(), partial(replay, loss_of)))
         optimizer.step()
         quantizers.after_step()
 

@@ -1,6 +1,7 @@
 """A training loop of your own, with any recipe: python examples/plain_pytorch.py [RECIPE]"""
 
 import sys
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,18 +11,25 @@ from torch.utils.data import DataLoader
 import kompakt as kp
 
 EPOCHS, LAST = 10, 2
+
+
+def loss_of(x, labels):
+    return F.cross_entropy(job.module(x), labels)
+
+
 train, test, model = digits_task()
-images = train.tensors[0]
+images, batches = train.tensors[0], DataLoader(train, batch_size=64, shuffle=True)
 job = kp.prepare(model, *(sys.argv[1:] or ["w2a2-lq"]), images[:2], calibration=images[:256])
 optimizer = torch.optim.Adam(job.module.parameters(), lr=2e-3)
 for epoch in range(EPOCHS):
     if epoch == EPOCHS - LAST:
         job.last_stage()  # from here on the integers that the file will hold
     job.module.train()
-    for x, labels in DataLoader(train, batch_size=64, shuffle=True):
-        loss = F.cross_entropy(job.module(x), labels) + job.penalty()
+    for i, batch in enumerate(batches, 1):
+        loss = loss_of(*batch)
         optimizer.zero_grad()
-        loss.backward()
+        (loss + job.penalty()).backward()
+        job.before_step(loss, partial(loss_of, *batch), ends_epoch=i == len(batches))  # for adaqat and bmpq
         optimizer.step()
         job.step()  # keeps the quantizers' own parameters legal
 report(job.finish(), model, test)

@@ -14,7 +14,7 @@ import pytest
 from kompakt.strategy import Recipe, builtin_recipes, load_recipe
 
 ROOT = Path(__file__).parents[2]
-LONGEST = 30  # lines of code
+LONGEST = 33  # lines of code: a screenful
 LEAST_TOP1 = 90.0  # percent; the float network has 98, one bit costs some of it
 WITH_A_TRAINER = {"lightning_trainer": ("lightning",), "huggingface_trainer": ("transformers", "accelerate")}
 
@@ -66,7 +66,7 @@ def test_a_loop_of_your_own(method: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["lq_nets", "bit_pruning"])
+@pytest.mark.parametrize("method", ["lq_nets", "adaqat"])
 @pytest.mark.parametrize("name", WITH_A_TRAINER)
 def test_a_trainer_of_others(name: str, method: str, tmp_path: Path) -> None:
     missing = [package for package in WITH_A_TRAINER[name] if importlib.util.find_spec(package) is None]
