@@ -42,7 +42,7 @@ def test_every_figure_of_the_text_has_its_record() -> None:
 
 def test_recipes_and_methods_of_the_text_exist() -> None:
     words = set(re.findall(r"`([a-z][a-z0-9_-]+)`", TEMPLATE))
-    settings = {"first_last", "activation_method", "step", "finish"}
+    settings = {"first_last", "activation_method", "mean_bits", "step", "finish"}
     recipes = {word for word in words if word not in METHODS and word not in settings}
     assert recipes <= set(builtin_recipes()), recipes - set(builtin_recipes())
     assert {"lsq", "lq_nets", "syq", "bit_pruning", "dp_net_trained"} <= words
