@@ -78,18 +78,19 @@ def _bits(result: dict[str, Any]) -> dict[str, Any] | None:
     if bits is None or len(layers) < 3:
         return bits
     inner, ends = layers[1:-1], [layers[0], layers[-1]]
+    activations = _common(inner, "activation_bits")
+    words = [(_word(end["weight_bits"]), _word(end["activation_bits"])) for end in ends]
     return {
-        **bits, "weights": _common(inner, "weight_bits"), "activations": _common(inner, "activation_bits"),
-        "first_last": _both_ends([(_word(end["weight_bits"]), _word(end["activation_bits"])) for end in ends]),
+        **bits, "weights": _common(inner, "weight_bits"), "activations": activations,
+        "first_last": _both_ends(words, activations == "float"),
     }  # fmt: skip
 
 
-def _both_ends(ends: Sequence[tuple[int | str, int | str]]) -> int | str:
-    """One number where it says all about the first and the last layer, else both spelled out."""
-    weights = {weight for weight, _ in ends}
-    if len(weights) == 1 and {activation for _, activation in ends} <= {*weights, "float"}:
-        return weights.pop()
-    return " and ".join(f"W{weight} A{activation}" for weight, activation in ends)
+def _both_ends(ends: Sequence[tuple[int | str, int | str]], is_weight_only: bool) -> int | str:
+    """One number where it says all about the first and the last layer, else weights and activations spelled out."""
+    if len({weight for weight, _ in ends}) == 1 and (is_weight_only or all(w == a for w, a in ends)):
+        return ends[0][0]
+    return " and ".join(dict.fromkeys(f"W{weight} A{activation}" for weight, activation in ends))
 
 
 def _common(layers: Sequence[dict[str, Any]], key: str) -> int | str:
