@@ -92,6 +92,12 @@ def test_goals_stay_in_the_table(goal: float | None, cell: str) -> None:
     assert ("0.60 points short of its goal" in page) == (goal == 90.5)
 
 
+def test_a_missed_goal_says_why() -> None:
+    record = examples.accuracy(goal_top1=90.5, goal_remark="Ten epochs are too few.")
+    assert "0.60 points short of its goal. Ten epochs are too few." in render_results([record], [])
+    assert "too few" not in render_results([record | {"goal_top1": 89.0}], []).split("## Not reached")[1]
+
+
 def test_everything_not_reached_is_listed() -> None:
     bench = examples.result(examples.row("openvino:int8", 0.5), examples.row("onnxruntime:int8", 0.99)).to_dict()
     short = render_results([examples.accuracy()], [bench]).split("## Not reached")[1].split("## Runs")[0]
@@ -200,7 +206,9 @@ def test_bits_are_those_that_the_layers_have(found: list[dict], bits: dict, mean
 
 def test_a_network_of_random_weights_has_no_float_accuracy() -> None:
     assert accuracy_record(run_result(), {})["float_top1"] == 91.73
-    assert accuracy_record(run_result() | {"model": "zoo:resnet20"}, {})["float_top1"] is None
+    stock = run_result() | {"model": "zoo:resnet20"}
+    assert accuracy_record(stock, {})["float_top1"] is None
+    assert accuracy_record(stock | {"recipe": {"pretrain": {"epochs": 5}}}, {})["float_top1"] == 91.73
 
 
 def test_labels_are_those_of_the_recipe_as_it_is_now(tmp_path: Path) -> None:

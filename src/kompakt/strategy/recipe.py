@@ -221,7 +221,11 @@ class Output(Strict):
 
 
 class Recipe(Strict):
-    """A whole run. `pretrain`: training of the float network as it comes, before it is quantized."""
+    """A whole run.
+
+    `pretrain`: training of the float network as it comes, before it is quantized. `goal_remark`: why the goal was
+    missed, where it was; for the results page.
+    """
 
     version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$")
@@ -234,6 +238,7 @@ class Recipe(Strict):
     train: Train = Train()
     published: Published | None = None
     goal_top1: float | None = Field(None, ge=0, le=100)
+    goal_remark: str = ""
     output: Output = Output()
 
     @model_validator(mode="after")

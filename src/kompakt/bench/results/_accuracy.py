@@ -132,9 +132,8 @@ def shortfalls(found: list[Entry]) -> list[str]:
     for entry in found:
         first = entry.first
         if entry.short_of_goal:
-            lines.append(
-                f"{first.recipe}: {entry.mean_top1:.2f} %, {entry.short_of_goal:.2f} points short of its goal."
-            )
+            missed = f"{first.recipe}: {entry.mean_top1:.2f} %, {entry.short_of_goal:.2f} points short of its goal."
+            lines.append(f"{missed} {first.goal_remark}".rstrip())
         if first.published and entry.mean_top1 < first.published.value:
             points = first.published.value - entry.mean_top1
             lines.append(f"{first.recipe}: {points:.2f} points below the published {first.published.value:.2f} %.")

@@ -45,7 +45,7 @@ class AccuracyRecord(Record):
         mean_bits: "weights" averaged over weights, "activations" over multiply-adds, both ends included.
         protocol: how long it was trained, a key of `PROTOCOLS`.
         engine_top1: one number per seed. float_top1: None where training began from random weights.
-        goal_top1: what the run was meant to reach; it stays in the table whether reached or not.
+        goal_top1: what the run was meant to reach; it stays in the table whether reached or not. goal_remark: why not.
         file_breakdown: part of the file -> bytes.
         latency_ratio: peer -> its time divided by ours.
         float_bits, engine_bits: of a language model, bits per step; its top-1 is the share of right next ones.
@@ -71,6 +71,7 @@ class AccuracyRecord(Record):
     train_threads: Count | None = None
     published: Published | None = None
     goal_top1: Percent | None = None
+    goal_remark: str = ""
     file_breakdown: dict[str, Count] = {}
     macs: Count | None = None
     bops: Count | None = None

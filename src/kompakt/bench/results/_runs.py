@@ -11,7 +11,7 @@ from ...zoo import NETS
 from ._records import AccuracyRecord, parse
 
 FLOAT_BITS = 32
-LABELS = ("protocol", "goal_top1", "published")
+LABELS = ("protocol", "goal_top1", "goal_remark", "published")
 
 
 def accuracy_record(
@@ -38,10 +38,11 @@ def accuracy_record(
         "machine": environment.get("cpu"),
         "train_s": result.get("train_s"),
         "train_threads": result.get("threads"),
-        "float_top1": result.get("float", {}).get("top1") if _is_pretrained(str(result.get("model"))) else None,
+        "float_top1": result.get("float", {}).get("top1") if _is_trained_in_float(result) else None,
         "engine_top1": result.get("engine", {}).get("top1"),
         "published": result.get("published"),
         "goal_top1": result.get("goal_top1"),
+        "goal_remark": result.get("recipe", {}).get("goal_remark", ""),
         "float_bytes": result.get("float", {}).get("bytes"),
         "file_bytes": result.get("file_bytes"),
         "file_breakdown": result.get("sections", {}),
@@ -67,9 +68,10 @@ def _labels(result: dict[str, Any], recipes: Path) -> dict[str, Any]:
     return labels if now.fingerprint() == then.fingerprint() else {}
 
 
-def _is_pretrained(model: str) -> bool:
-    """A stock architecture has random weights: what it answers before training is chance."""
-    return model.removeprefix("zoo:") not in NETS
+def _is_trained_in_float(result: dict[str, Any]) -> bool:
+    """Without a training of its own, a stock architecture has random weights: what it answers in float is chance."""
+    is_stock = str(result.get("model")).removeprefix("zoo:") in NETS
+    return not is_stock or "pretrain" in result.get("recipe", {})
 
 
 def _bits(result: dict[str, Any]) -> dict[str, Any] | None:
