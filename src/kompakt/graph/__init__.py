@@ -6,5 +6,6 @@ from .graph import Graph as Graph
 from .graph import operand as operand
 from .kind import Kind as Kind
 from .kind import Slot as Slot
+from .shift_norm import use_shift_norms as use_shift_norms
 from .spec import check as check
 from .trace import trace as trace

@@ -7,11 +7,14 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from .graph import Graph, operand
+from .shift_norm import ShiftBatchNorm
 from .spec import check
 
 
-def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d | ShiftBatchNorm) -> tuple[Tensor, Tensor]:
     """Batch-norm in evaluation as y = x·m + b: m = γ/√(σ²+ε), b = β - μ·m, float64 (C,)."""
+    if isinstance(norm, ShiftBatchNorm):
+        return norm.affine()
     assert norm.running_mean is not None, "kinds without running statistics are refused"
     assert norm.running_var is not None
     deviation = torch.sqrt(norm.running_var.detach().double() + norm.eps)

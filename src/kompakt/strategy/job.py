@@ -21,7 +21,7 @@ from ..artifact import sections as file_sections
 from ..deploy import lower
 from ..engine import Engine
 from ..engine import load as load_engine
-from ..graph import Graph, equalize, fold_batch_norm, trace
+from ..graph import Graph, equalize, fold_batch_norm, trace, use_shift_norms
 from ..quant import Moment, QuantizerTraining, method
 from ..quant.attach import attach, calibrate, check_ranges
 from ..quant.bit_costs import share_out
@@ -120,6 +120,7 @@ def prepare(
     original = trace(model, example)
     base = fold_batch_norm(original) if stage.equalize or stage.requantize == "shift" else original
     base = equalize(base) if stage.equalize else base
+    base = use_shift_norms(base) if stage.batch_norm == "shift" else base
     graph = quantized_graph(base, recipe, batch)
     calibrate(graph, batch)
     share_out(graph, stage.bit_cost, stage.mean_bits)

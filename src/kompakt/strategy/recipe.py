@@ -91,6 +91,8 @@ class QuantizeStage(Strict):
 
     `shared_inputs`: layers that read the same value share its quantizer; false: each has its own.
 
+    `batch_norm = "shift"`: batch-norms that multiply by powers of two, in training and in the engine.
+
     `weight_bits = "mixed"`: each layer gets the bits that lose least by its measured sensitivity, on average
     `mean_bits` per weight; both ends keep theirs.
 
@@ -118,6 +120,7 @@ class QuantizeStage(Strict):
     first_last: FloatOr8 = 8
     residual_bits: FloatOr8 = 8
     shared_inputs: bool = True
+    batch_norm: Literal["exact", "shift"] = "exact"
     hard_share: float = Field(default=0.0, ge=0, le=1)
     hard_method: str = "mmse_dual"
     hard_bits: StrictInt = 8
@@ -153,6 +156,8 @@ class QuantizeStage(Strict):
             raise RecipeError(f"method {self.method_of_activations!r} is for weights; name an activation_method")
         if self.weight_bits != "float" and WEIGHTS not in method(self.method).roles:
             raise RecipeError(f"method {self.method!r} is for activations; make it the activation_method")
+        if self.batch_norm == "shift" and (self.equalize or self.requantize == "shift"):
+            raise RecipeError('equalize and requantize = "shift" fold batch-norms away; leave batch_norm = "exact"')
         if self.requantize == "shift":
             self._check_shifts()
         return self
@@ -173,7 +178,8 @@ class QuantizeStage(Strict):
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
 ADDED_LATER = {
     "activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
-    "requantize", "scale_correction", "shared_inputs", "hard_share", "hard_method", "hard_bits", "hard_activation_bits",
+    "requantize", "scale_correction", "shared_inputs", "batch_norm", "hard_share", "hard_method", "hard_bits",
+    "hard_activation_bits",
 }  # fmt: skip
 
 
@@ -186,7 +192,7 @@ class Optimization(Strict):
 
     epochs: int = Field(default=10, ge=0)
     batch_size: int = Field(default=128, ge=1)
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam", "shift_adamax"] = "sgd"
     lr: float = Field(default=0.04, gt=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)

@@ -9,10 +9,11 @@ from torch import nn
 
 from .._core.cpu import cpu_flags
 from .settings import TrainSettings
+from .shift_adamax import ShiftAdaMax
 
 
 def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """SGD (Nesterov) or Adam; weight decay acts on weights of two or more axes only."""
+    """SGD (Nesterov), Adam or shift-based AdaMax; weight decay acts on weights of two or more axes only."""
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
@@ -20,6 +21,8 @@ def make_optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.Op
     ]
     if settings.optimizer == "adam":
         return torch.optim.Adam(groups, lr=settings.lr)
+    if settings.optimizer == "shift_adamax":
+        return ShiftAdaMax(groups, lr=settings.lr)
     return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 

@@ -42,7 +42,7 @@ class TrainSettings:
     checkpoint_s: float = 60.0
 
     def __post_init__(self) -> None:
-        for name, known in {"optimizer": ("sgd", "adam"), "schedule": ("cosine", "constant")}.items():
+        for name, known in {"optimizer": ("sgd", "adam", "shift_adamax"), "schedule": ("cosine", "constant")}.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name in (
