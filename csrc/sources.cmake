@@ -62,6 +62,7 @@ set(KOMPAKT_RUNTIME_SOURCES
   csrc/runtime/geometry.cc
   csrc/runtime/heads.cc
   csrc/runtime/layer.cc
+  csrc/runtime/lookup_layer.cc
   csrc/runtime/plan.cc
   csrc/runtime/planes_layer.cc
   csrc/runtime/pool.cc

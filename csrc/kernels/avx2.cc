@@ -1,6 +1,8 @@
 // Kernels for AVX2.
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "kernels/kernels.h"
 #include "kernels/unroll.h"
 
@@ -18,6 +20,8 @@ namespace {
 
 #include "kernels/gemv/avx2.h"
 #include "kernels/gemv/body.h"
+#include "kernels/lookup/avx2.h"
+#include "kernels/lookup/body.h"
 #include "kernels/planes/avx2.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/avx2.h"
@@ -57,6 +61,10 @@ const KernelSet& avx2_kernels() noexcept {
       {unary, layer_norm, softmax, lstm, gru},
       {1, 24, true},
       {1, 24, true},
+      lookup,
+      lookup_tables,
+      lookup_sums,
+      {kLookupRows, kLookupInputs, kLookupTable, kLookupPart},
   };
   return kernels;
 }

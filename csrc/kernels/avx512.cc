@@ -5,6 +5,8 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "kernels/kernels.h"
 #include "kernels/unroll.h"
 
@@ -22,6 +24,8 @@ namespace {
 
 #include "kernels/gemv/avx512.h"
 #include "kernels/gemv/body.h"
+#include "kernels/lookup/avx512.h"
+#include "kernels/lookup/body.h"
 #include "kernels/planes/avx512.h"
 #include "kernels/planes/sums.h"
 #include "kernels/real/avx512.h"
@@ -61,6 +65,10 @@ const KernelSet& avx512_kernels() noexcept {
       {unary, layer_norm, softmax, lstm, gru},
       {1, 24, true},
       {1, 24, true},
+      lookup,
+      lookup_tables,
+      lookup_sums,
+      {kLookupRows, kLookupInputs, kLookupTable, kLookupPart},
   };
   return kernels;
 }

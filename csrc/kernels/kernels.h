@@ -187,6 +187,36 @@ struct GemvArgs {
   size_t flush;  // as in DotArgs, of products with codes if `bases` are there; 0 where a sum of two may not fit int16
 };
 
+// sums[row] += sum of the inputs whose bits are set in the row, for rows of bits, by look-ups in tables of sums of inputs.
+struct LookupArgs {
+  const uint8_t* tables;   // (bytes, LookupShape::table), as `lookup_tables` makes them; zeros behind the last input
+  size_t bytes;            // of a row: a multiple of 8, at most LookupShape::part
+  const uint8_t* weights;  // (blocks, bytes, rows): bit i of a byte is input i of its LookupShape::inputs; row
+                           // v * rows / 2 + q * rows / 8 + j is at v * rows / 2 + 4 * j + q, with v < 2 and q < 4
+  size_t blocks;
+  int32_t* sums;           // (blocks, rows), modulo 2^32
+};
+
+// out[c] = bias[c] + constants[c] * total + sum over planes of factors[plane][c] * sums[plane][c], modulo 2^32.
+struct LookupSums {
+  const int32_t* sums;       // (units, planes, rows)
+  const int32_t* factors;    // (units, planes, rows)
+  size_t planes, rows;
+  const int32_t* constants;  // (units, rows)
+  const int32_t* bias;       // (units, rows)
+  int32_t total;             // of all inputs
+  size_t count;              // of channels
+  int32_t* out;
+};
+
+// What suits a level's look-ups. No rows: it has none.
+struct LookupShape {
+  size_t rows;    // of a block
+  size_t inputs;  // of a byte
+  size_t table;   // bytes of tables for a byte of every row
+  size_t part;    // bytes of a row at a time
+};
+
 // out[p][c] = ((0 + x[k0] * w[k0]) + x[k1] * w[k1]) + ..., each operation rounded to float32.
 struct RealArgs {
   const float* in;
@@ -331,6 +361,11 @@ struct KernelSet {
   FloatOps floats;
   DotShape dot_u8_shape = {1, 1, false};
   DotShape dot_s16_shape = {1, 1, false};  // makes_codes: `depthwise`, too
+  void (*lookup)(const LookupArgs& args) = nullptr;
+  // Tables for `bytes` bytes of every row; reads LookupShape::inputs for each.
+  void (*lookup_tables)(const uint8_t* in, size_t bytes, uint8_t* tables) = nullptr;
+  void (*lookup_sums)(const LookupSums& args) = nullptr;
+  LookupShape lookup_shape = {0, 0, 0, 0};
   const KernelSet* base = nullptr;  // the level whose kernels this one takes where it has none of its own
 };
 

@@ -16,11 +16,15 @@ const char* word_of(Family family) {
     case Family::Winograd: return "winograd_u8s8";
     case Family::Winograd4: return "winograd_s16";
     case Family::Gemv: return "gemv";
+    case Family::Lookup: return "lookup";
     case Family::Planes: return "planes";
     case Family::Real: return "f32";
   }
   return "";
 }
+
+// Widest weights that are cut into planes for look-ups: with more, their products cost less.
+constexpr int kLookupBits = 4;
 
 // Empty when the family can run the layer, else why not.
 std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kernels) {
@@ -31,6 +35,12 @@ std::string obstacle(Family family, const LayerSpec& spec, const KernelSet& kern
     case Family::Gemv:
       if (is_real) return "input is f32";
       if (!reads_whole_map(spec.window)) return "several windows share weights";
+      return fits_bytes(spec) ? "" : "levels exceed a byte";
+    case Family::Lookup:
+      if (is_real) return "input is f32";
+      if (!reads_whole_map(spec.window)) return "several windows share weights";
+      if (spec.window.groups > 1) return "grouped";
+      if (spec.weight.encoding.bits > kLookupBits) return "weights have more than 4 bits";
       return fits_bytes(spec) ? "" : "levels exceed a byte";
     case Family::Planes:
       if (is_real) return "input is f32";
@@ -68,6 +78,7 @@ size_t step_count(Family family, const Window& window) {
     case Family::Winograd: return 16 * ((window.group_inputs() + 3) / 4);
     case Family::Winograd4: return 36 * ((window.group_inputs() + 1) / 2);
     case Family::Gemv: return (window.taps() * window.group_inputs() + 63) / 64;
+    case Family::Lookup: return 0;  // depends on the level
     case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
     case Family::Real: return window.taps() * window.group_inputs();
   }
@@ -129,12 +140,23 @@ double winograd_cost(const KernelRow& row, const LayerSpec& spec, double stream)
 // Latency of a product. Grouped layers of one pixel have a single sum in hand, where each product waits for the last.
 constexpr double kWaitCycles = 4;
 
+// Tables are made once for all rows of bits.
+double lookup_cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
+  const LookupShape& shape = kernels.lookup_shape;
+  const size_t bytes = (spec.per_channel() + shape.inputs - 1) / shape.inputs;
+  const size_t units = (spec.window.out.channels + shape.rows - 1) / shape.rows;
+  const size_t blocks = units * shape.rows / kLanes * lookup_planes(spec.weight.encoding);
+  const double work = static_cast<double>(blocks * bytes) * row.step_cycles;
+  return static_cast<double>(bytes) * row.pair_cycles + std::max(work, stream_cycles(blocks * bytes * kLanes));
+}
+
 // Estimated cycles for one image, without the steps that follow in any case.
 double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const Window& window = spec.window;
   const double tiles = static_cast<double>(window.out.pixels() * block_count(row.family, window));
   const double stream = stream_cycles(weight_bytes(row, spec, kernels));
   if (row.family == Family::Winograd || row.family == Family::Winograd4) return winograd_cost(row, spec, stream);
+  if (row.family == Family::Lookup) return lookup_cost(row, spec, kernels);
   const bool waits = window.groups > 1 && window.out.pixels() == 1 && row.family == Family::DotU8;
   const double step_cycles = waits ? std::max(row.step_cycles, kWaitCycles) : row.step_cycles;
   double work = static_cast<double>(step_count(row.family, window)) * step_cycles;
@@ -159,6 +181,7 @@ std::unique_ptr<Layer> make(Family family, const LayerSpec& spec, const KernelSe
     case Family::Winograd: return make_winograd(spec, kernels);
     case Family::Winograd4: return make_winograd4(spec, kernels);
     case Family::Gemv: return make_gemv(spec, kernels);
+    case Family::Lookup: return make_lookup(spec, kernels);
     case Family::Planes: return make_planes(spec, kernels);
     case Family::Real: return make_real(spec, kernels);
   }
@@ -188,6 +211,7 @@ const std::vector<KernelRow>& kernel_table() {
       {"winograd_u8s8_maddubs_avx2", "u8 x s8 -> s32", Family::Winograd, "avx2", 1.5, 100},
       {"winograd_s16_maddwd_avx2", "s16 x s16 -> s32", Family::Winograd4, "avx2", 1.15, 300},
       {"gemv_u8_packed_maddubs_avx2", "u8 x packed s8 -> s32", Family::Gemv, "avx2", 44, 160},
+      {"lookup_u8_pshufb_avx2", "u8 x bits -> s32", Family::Lookup, "avx2", 1.8, 9},
       {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 9.5, 18},
       {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.1, 0},
       {"dot_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::DotU8, "avx512", 1.07, 0},
@@ -196,6 +220,7 @@ const std::vector<KernelRow>& kernel_table() {
       {"winograd_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::Winograd, "avx512", 1.1, 36},
       {"winograd_s16_vnni_avx512", "s16 x s16 -> s32", Family::Winograd4, "avx512", 1.1, 120},
       {"gemv_u8_packed_vnni_avx512", "u8 x packed s8 -> s32", Family::Gemv, "avx512", 26, 60},
+      {"lookup_u8_vpermi2b_avx512", "u8 x bits -> s32", Family::Lookup, "avx512", 1.0, 17},
       {"planes_popcnt_avx512", "bits x bits -> s32", Family::Planes, "avx512", 3.1, 5},
       {"f32_avx512", "f32 x f32 -> f32", Family::Real, "avx512", 1.1, 0},
       // Not measured on Zen 4, which has no tiles: convolutions at 1150 to 1910 GMAC/s and 3.5 GHz, the lower half.
@@ -220,7 +245,7 @@ Choice choose_kernel(const LayerSpec& spec, const KernelSet& kernels, const std:
     if (why_not.empty() && prefer == word_of(row.family)) {
       return {&row, "asked for", make(row.family, spec, kernels)};
     }
-    const double cycles = cost(row, spec, kernels);
+    const double cycles = why_not.empty() ? cost(row, spec, kernels) : 0;
     others += std::string(others.empty() ? "" : "; ") + word_of(row.family) + ": " +
               (why_not.empty() ? in_kilocycles(cycles) : why_not);
     if (!why_not.empty() || (best.row != nullptr && cycles >= best_cost)) continue;

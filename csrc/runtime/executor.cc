@@ -92,7 +92,7 @@ void run_tile(const Run& run, const Stage& stage, const Tile& tile, RowBuffers& 
 
 // Tiles of a stage: strips of pixels (all, or an image each), cut into pixel runs x block runs.
 struct Grid {
-  size_t strips, pixels, tile_pixels, unit_pixels, blocks, tile_blocks;
+  size_t strips, pixels, tile_pixels, unit_pixels, blocks, tile_blocks, unit_blocks;
 
   size_t runs() const { return ceil_div(pixels, tile_pixels); }
   size_t columns() const { return ceil_div(blocks, tile_blocks); }
@@ -110,8 +110,9 @@ struct Grid {
     return true;
   }
   bool halve_blocks(size_t least) {
-    if (tile_blocks <= least) return false;
-    tile_blocks = ceil_div(tile_blocks, 2);
+    const size_t half = ceil_div(ceil_div(tile_blocks, 2), unit_blocks) * unit_blocks;
+    if (tile_blocks <= least || half >= tile_blocks) return false;
+    tile_blocks = half;
     return true;
   }
 };
@@ -121,7 +122,7 @@ struct Grid {
 Grid make_grid(const Stage& stage, size_t images, size_t threads) {
   const size_t strips = stage.is_strip_image ? images : 1;
   Grid grid{strips, images / strips * stage.pixels, stage.tile_pixels, stage.unit_pixels, stage.blocks.size(),
-            stage.tile_blocks};
+            stage.tile_blocks, stage.layer == nullptr ? 1 : stage.layer->block_unit()};
   if (threads == 1) return grid;
   const size_t preferred = stage.layer == nullptr ? 1 : stage.layer->preferred_pixels();
   while (grid.size() < 2 * threads && grid.halve_pixels(std::max(kLeastPixels, preferred))) {}

@@ -52,6 +52,8 @@ class Layer {
   // Above 0: tiles are whole rows of one image, best this many, else a multiple of `row_unit`, except at the end.
   virtual size_t tile_rows() const { return 0; }
   virtual size_t row_unit() const { return 1; }
+  // Tiles start at a multiple of this many blocks.
+  virtual size_t block_unit() const { return 1; }
   // Computes sums of a tile: out[p * pitch + c - first channel], int32 (float for f32 layers). Writes whole blocks.
   // `operands` is the frame, or the input maps where frame_bytes is 0.
   virtual void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const = 0;
@@ -79,6 +81,7 @@ class Layer {
 std::unique_ptr<Layer> make_dot_u8(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_dot_s16(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_gemv(const LayerSpec& spec, const KernelSet& kernels);
+std::unique_ptr<Layer> make_lookup(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_planes(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_depthwise(const LayerSpec& spec, const KernelSet& kernels);
 std::unique_ptr<Layer> make_winograd(const LayerSpec& spec, const KernelSet& kernels);
@@ -106,6 +109,8 @@ bool fits_bytes(const LayerSpec& spec);
 bool reads_whole_map(const Window& window);
 // Bits of a weight as the packed kernel of this level stores it.
 int gemv_bits(const LayerSpec& spec, const KernelSet& kernels);
+// Rows of bits that make the weights' levels, per output channel (lookup).
+size_t lookup_planes(const Encoding& encoding);
 // Whether levels of both sides are weighted sums of bits.
 bool is_planar(const LayerSpec& spec);
 

@@ -60,8 +60,10 @@ void set_tiling(Stage& stage, size_t images) {
   const size_t together = stage.layer != nullptr && stage.pixels == 1 ? images : 1;  // share a pass over the weights
   const size_t preferred = stage.layer == nullptr ? 1 : stage.layer->preferred_pixels();
   const size_t wanted = std::max(std::min(preferred, stage.pixels * images), together);
-  const size_t elements = wanted <= together ? kTileElements : kWideTileElements;
+  const size_t unit = stage.layer == nullptr ? 1 : stage.layer->block_unit();
+  const size_t elements = wanted <= together && unit == 1 ? kTileElements : kWideTileElements;
   stage.tile_blocks = std::min({stage.blocks.size(), kMaxTileBlocks, elements / (wanted * kLanes)});
+  stage.tile_blocks = std::max<size_t>(stage.tile_blocks / unit, 1) * unit;
   stage.pitch = row_pitch(stage.blocks, stage.tile_blocks);
   const bool is_per_channel = std::any_of(stage.steps.begin(), stage.steps.end(),
                                           [](const Step& step) { return step.is_per_channel(); });

@@ -14,7 +14,7 @@ from kompakt.engine import run_all_reference
 
 from .programs import Builder
 
-FAMILIES = ("", "dot_u8s8", "dot_s16", "depthwise_u8s8", "winograd_u8s8", "winograd_s16", "gemv", "planes")
+FAMILIES = ("", "dot_u8s8", "dot_s16", "depthwise_u8s8", "winograd_u8s8", "winograd_s16", "gemv", "lookup", "planes")
 """Kernel families that can be asked for; "" lets the engine choose."""
 
 

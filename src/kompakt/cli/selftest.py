@@ -13,7 +13,18 @@ from ..encoding import Affine, Encoding, Planes, Table
 from ..engine.agreement import Comparison
 
 # The engine's own choice, then each one wherever it is legal.
-FAMILIES = ("", "dot_u8s8", "dot_s16", "depthwise_u8s8", "winograd_u8s8", "winograd_s16", "gemv", "planes", "f32")
+FAMILIES = (
+    "",
+    "dot_u8s8",
+    "dot_s16",
+    "depthwise_u8s8",
+    "winograd_u8s8",
+    "winograd_s16",
+    "gemv",
+    "lookup",
+    "planes",
+    "f32",
+)
 INPUTS = 3
 
 
