@@ -60,9 +60,11 @@ def test_a_size_names_the_most_accurate_file_that_is_small_enough() -> None:
         run("q3", 91.5, 120_000),
     ))  # fmt: skip
     rows = {line.split(" | ")[0]: line for line in table.splitlines()[2:]}
-    assert rows["| 3.5x"] == ("| 3.5x | `a8` | 91.90 % (-0.10), 4.0x smaller | `q3` | 91.50 % (-0.50), 8.3x smaller |")
+    assert rows["| 3.5x"] == (
+        "| 3.5x | `a8` | W2 A2 | 91.90 % (-0.10), 4.0x smaller | `q3` | W2 A2 | 91.50 % (-0.50), 8.3x smaller |"
+    )
     assert "`a4`" in rows["| 7x"]
-    assert rows["| 10x"] == "| 10x | - | - | `q2` | 90.00 % (-2.00), 12.5x smaller |"
+    assert rows["| 10x"] == "| 10x | - | - | - | `q2` | W2 A2 | 90.00 % (-2.00), 12.5x smaller |"
     assert "| 15x" not in rows
 
 

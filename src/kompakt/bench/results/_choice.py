@@ -36,8 +36,8 @@ def by_size(found: Sequence[Entry]) -> str:
         small = [entry for entry in _on(found, NETWORK) if times_smaller(entry) >= size]
         without, trained = ([e for e in small if _is_trained(e) == wanted] for wanted in (False, True))
         if small:
-            rows.append([f"{size:g}x", *_named(best(without)), *_named(best(trained))])
-    return table(("at least", "without training", "gives", "with training", "gives"), rows)
+            rows.append([f"{size:g}x", *_with_bits(best(without)), *_with_bits(best(trained))])
+    return table(("at least", "without training", "bits", "gives", "with training", "bits", "gives"), rows)
 
 
 def by_bits(found: Sequence[Entry]) -> str:
@@ -47,7 +47,7 @@ def by_bits(found: Sequence[Entry]) -> str:
         trained, key=lambda entry: (_width(entry, "weights"), _width(entry, "activations"), -entry.mean_top1)
     )
     rows = [
-        [entry.bits.partition(";")[0], entry.first.system, *_named(entry), entry.first.protocol, _minutes(entry)]
+        [_inner_bits(entry), entry.first.system, *_named(entry), entry.first.protocol, _minutes(entry)]
         for entry in order
     ]
     return table(("bits", "method", "recipe", "gives", "protocol", "training min>"), rows)
@@ -112,6 +112,15 @@ def _width(entry: Entry, part: str) -> float:
 
 def _named(entry: Entry | None) -> tuple[str, str]:
     return (MISSING, MISSING) if entry is None else (f"`{entry.first.recipe}`", figure(entry))
+
+
+def _with_bits(entry: Entry | None) -> tuple[str, str, str]:
+    recipe, gives = _named(entry)
+    return recipe, MISSING if entry is None else _inner_bits(entry), gives
+
+
+def _inner_bits(entry: Entry) -> str:
+    return entry.bits.partition(";")[0]
 
 
 def _minutes(entry: Entry) -> str:
