@@ -76,6 +76,7 @@ def test_trained_networks_stand_by_bits_and_the_best_comes_first() -> None:
         run("learned", 91.0, 90_000, bits=bits | {"weights": "mixed"}, mean_bits={"weights": 2.7, "activations": 3.0}),
     )  # fmt: skip
     assert re.findall(r"`(\w+)`", by_bits(records)) == ["better", "worse", "learned", "w4"]
+    assert "| W mixed A2 (2.7 / 3.0 on average) |" in by_bits(records)
     best = trained_at(records, "2", "2")
     assert best is not None
     assert best.first.recipe == "better"

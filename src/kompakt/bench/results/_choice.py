@@ -120,7 +120,9 @@ def _with_bits(entry: Entry | None) -> tuple[str, str, str]:
 
 
 def _inner_bits(entry: Entry) -> str:
-    return entry.bits.partition(";")[0]
+    """`W2 A2`; where they differ from layer to layer, with the mean of weights and activations."""
+    bits, means = entry.bits.partition(";")[0], entry.first.mean_bits.values()
+    return f"{bits} ({' / '.join(f'{mean:.1f}' for mean in means)} on average)" if "mixed" in bits else bits
 
 
 def _minutes(entry: Entry) -> str:
