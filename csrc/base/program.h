@@ -155,6 +155,11 @@ struct Program {
   int output = 0;        // value id; the value is f32
   std::string metadata;  // the manifest's "metadata" object, canonical JSON text, never interpreted
 
+  // The highest bit-width of a network of several, and the network at each lower one, in descending order; 0 and none
+  // where there is one. Codes of a variant's weights are the first bits of those of the node of the same name.
+  int bits = 0;
+  std::vector<Program> variants;
+
   // Type of a value id; the input's is made on demand.
   ValueType value_type(int id) const {
     return id == 0 ? ValueType{Kind::F32, input_shape, {}} : nodes[static_cast<size_t>(id) - 1].type;

@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
@@ -145,11 +146,31 @@ nb::dict cpu_features() {
   return features;
 }
 
+// Of a file of several bit-widths: the highest.
 void init_engine(kompakt::Engine* self, const nb::bytes& data, size_t threads, const std::string& isa,
                  const std::string& prefer) {
   kompakt::Program program = read(data);
   const nb::gil_scoped_release release;
   new (self) kompakt::Engine(std::move(program), {threads, isa, prefer});
+}
+
+// An engine for every bit-width, highest first; the file is read once.
+nb::list engines(const nb::bytes& data, size_t threads, const std::string& isa, const std::string& prefer) {
+  kompakt::Program program = read(data);
+  std::vector<std::pair<int, std::unique_ptr<kompakt::Engine>>> made;
+  {
+    const nb::gil_scoped_release release;
+    const kompakt::EngineOptions options{threads, isa, prefer};
+    std::vector<kompakt::Program> variants = std::move(program.variants);
+    made.emplace_back(program.bits, std::make_unique<kompakt::Engine>(std::move(program), options));
+    for (kompakt::Program& variant : variants) {
+      const int bits = variant.bits;
+      made.emplace_back(bits, std::make_unique<kompakt::Engine>(std::move(variant), options));
+    }
+  }
+  nb::list result;
+  for (auto& [bits, engine] : made) result.append(nb::make_tuple(bits, nb::cast(std::move(engine))));
+  return result;
 }
 
 // C++ errors become the library's own classes.
@@ -186,6 +207,8 @@ NB_MODULE(_native, module) {
       .def_prop_ro("threads", &kompakt::Engine::threads)
       .def_prop_ro("isa", &kompakt::Engine::isa);
 
+  module.def("engines", engines, nb::arg("data"), nb::arg("threads") = 1, nb::arg("isa") = "", nb::arg("prefer") = "",
+             "(bit-width, Engine) of every bit-width of a file, highest first; 0 where there is one.");
   module.def("verify", [](const nb::bytes& data) { read(data); }, nb::arg("data"),
              "Check a whole file; raises ArtifactError.");
   module.def("cpu_features", cpu_features, "CPU features that kernels may use, by name.");

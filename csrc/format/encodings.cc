@@ -111,6 +111,29 @@ void fill_weight_tables(Encoding& encoding, Sections& sections, const std::strin
   if (is_planes) fill_planes_table(encoding, where);
 }
 
+bool has_byte(Bytes bytes, uint8_t wanted) { return std::memchr(bytes.data, wanted, bytes.size) != nullptr; }
+
+bool has_code(const PackedCodes& codes, uint8_t wanted) {
+  for (size_t i = 0; i < codes.size(); ++i)
+    if (codes[i] == wanted) return true;
+  return false;
+}
+
+// Refuses a weight of a variant, without codes yet, that cannot be a part of the one of the highest bit-width.
+void check_part(const Weight& part, const Weight& whole, const std::string& where) {
+  if (part.is_float != whole.is_float) {
+    fail("node", where, ": weight: expected codes where the highest bit-width has them, else floats, found the other");
+  }
+  if (part.shape != whole.shape) {
+    fail("shape", where, ": weight: expected the shape ", shape_text(whole.shape), " of the highest bit-width, found ",
+         shape_text(part.shape));
+  }
+  if (!part.is_float && part.encoding.bits > whole.encoding.bits) {
+    fail("encoding", where, ": weight: expected at most the ", whole.encoding.bits, " bits that are stored, found ",
+         part.encoding.bits);
+  }
+}
+
 }  // namespace
 
 Encoding read_activation_encoding(Attributes attributes) {
@@ -130,7 +153,7 @@ Encoding read_activation_encoding(Attributes attributes) {
   return encoding;
 }
 
-Weight read_weight(Attributes attributes, size_t dimensions, Sections& sections) {
+Weight read_weight(Attributes attributes, const std::string& name, size_t dimensions, Sections& sections) {
   const std::string& where = attributes.where();
   const std::string kind = attributes.string("kind");
   Weight weight;
@@ -138,9 +161,11 @@ Weight read_weight(Attributes attributes, size_t dimensions, Sections& sections)
   if (!weight.is_float) weight.encoding = read_common(attributes, kind);
   weight.shape = read_weight_shape(attributes, dimensions);
   const size_t count = checked_product(weight.shape, "weight");
+  const Weight* whole = sections.is_shared() ? &sections.shared_weight(name, where) : nullptr;
+  if (whole != nullptr) check_part(weight, *whole, where);
   if (weight.is_float) {
     attributes.finish();
-    weight.values = sections.take_floats(count, where);
+    weight.values = whole != nullptr ? whole->values : sections.take_floats(count, where);
     return weight;
   }
 
@@ -154,12 +179,12 @@ Weight read_weight(Attributes attributes, size_t dimensions, Sections& sections)
   if (encoding.kind == Encoding::Kind::Planes) encoding.digits_pm = attributes.choice("digits", "pm", "01") == "pm";
   attributes.finish();
 
-  const Bytes packed = sections.take_codes(packed_bytes(count, encoding), where);
+  const Bytes packed = whole != nullptr ? Bytes{} : sections.take_codes(packed_bytes(count, encoding), where);
   fill_weight_tables(encoding, sections, where);
   // Of an 8-bit signed weight the code -128 is refused where it occurs; all other levels where they could.
   if (!is_signed_8bit(encoding)) check_levels(encoding, kWeightLevels, where);
-  weight.codes = read_codes(packed, count, encoding, where);
-  if (is_signed_8bit(encoding) && std::memchr(packed.data, 0x80, packed.size) != nullptr) {
+  weight.codes = whole != nullptr ? whole->codes.first_bits(encoding.bits) : read_codes(packed, count, encoding, where);
+  if (is_signed_8bit(encoding) && (whole != nullptr ? has_code(weight.codes, 0x80) : has_byte(packed, 0x80))) {
     fail("value", where, ": expected 8-bit signed weights in [-127, 127], found -128");
   }
   return weight;

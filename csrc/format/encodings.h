@@ -12,9 +12,9 @@ namespace kompakt {
 // The activation encoding in `attributes`. Throws ArtifactError: node, encoding.
 Encoding read_activation_encoding(Attributes attributes);
 
-// The weight in `attributes`; takes its codes, then its bases, or its floats, from `sections`.
+// The weight in `attributes` of the node `name`; takes its codes, then its bases, or its floats, from `sections`.
 // `dimensions`: 4 for conv2d, 2 for linear. Throws ArtifactError: node, shape, size, section, encoding, value.
-Weight read_weight(Attributes attributes, size_t dimensions, Sections& sections);
+Weight read_weight(Attributes attributes, const std::string& name, size_t dimensions, Sections& sections);
 
 // Largest magnitude of a level, over all codes.
 uint64_t max_level(const Encoding& encoding);

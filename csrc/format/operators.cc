@@ -88,7 +88,7 @@ std::vector<size_t> window_shape(const Node& node, size_t channels, const ValueT
 
 void read_conv2d(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
   const std::string& where = attributes.where();
-  node.weight = read_weight(attributes.object("weight"), 4, sections);
+  node.weight = read_weight(attributes.object("weight"), node.name, 4, sections);
   node.stride = attributes.pair_or("stride", {1, 1}, 1, kMaxWindow);
   node.padding = attributes.pair_or("padding", {0, 0}, 0, kMaxWindow);
   node.dilation = attributes.pair_or("dilation", {1, 1}, 1, kMaxWindow);
@@ -106,7 +106,7 @@ void read_conv2d(Node& node, Attributes& attributes, const ValueType& input, Sec
 
 void read_linear(Node& node, Attributes& attributes, const ValueType& input, Sections& sections) {
   const std::string& where = attributes.where();
-  node.weight = read_weight(attributes.object("weight"), 2, sections);
+  node.weight = read_weight(attributes.object("weight"), node.name, 2, sections);
   if (input.shape.size() != 1 || input.shape[0] != node.weight.shape[1]) {
     fail("shape", where, ": expected an input (", node.weight.shape[1], "), found ", shape_text(input.shape));
   }

@@ -72,63 +72,28 @@ class Part {
   const char* name_;
 };
 
-class Reader {
+// Reads the nodes of one bit-width.
+class NodesReader {
  public:
-  explicit Reader(const Container& container)
-      : container_(container),
-        document_(manifest_text(container.sections[kManifest])),
-        top_(document_.root(), "manifest", 5),
-        sections_(container) {}
-
-  Program read() {
-    check_digests();
-    read_input();
-    const JsonValue metadata = top_.member("metadata", JsonType::Object);
-    check_metadata(metadata);
-    program_.metadata = std::string(metadata.raw());
-    read_nodes(top_.member("nodes", JsonType::Array));
-    read_output(top_.member("output", JsonType::String).as_string());
-    sections_.check_empty();
-    return std::move(program_);
-  }
-
- private:
-  void check_digests() const {
-    const Part digests(top_.member("digests", JsonType::Object), "digests", 5);
-    for (const SectionId id : {kCodes, kBases, kFloats, kThresholds, kDirections}) {
-      check_digest(id, container_.sections[id], digests.member(section_name(id), JsonType::String).raw());
-    }
-  }
-
-  void read_input() {
-    const Part input(top_.member("input", JsonType::Object), "input", 1);
-    for (const JsonValue extent : input.member("shape", JsonType::Array)) {
-      if (!extent.is(JsonType::Integer)) {
-        fail("node", "input: shape: expected integers, found ", json_type_name(extent.type()));
-      }
-      const int64_t number = extent.as_integer();
-      if (number < 1 || number > static_cast<int64_t>(kMaxDimension) || program_.input_shape.size() >= 3) {
-        fail("shape", "input: shape: expected (C) or (C, H, W) with dimensions in 1..2^24, found another");
-      }
-      program_.input_shape.push_back(static_cast<size_t>(number));
-    }
-    if (program_.input_shape.size() != 1 && program_.input_shape.size() != 3) {
-      fail("shape", "input: shape: expected (C) or (C, H, W), found ", shape_text(program_.input_shape));
-    }
-    input_type_ = {Kind::F32, program_.input_shape, {}};
-    count_elements(program_.input_shape, "input");
+  NodesReader(const std::vector<size_t>& input_shape, Sections& sections) : sections_(sections) {
+    program_.input_shape = input_shape;
+    input_type_ = {Kind::F32, input_shape, {}};
+    count_elements(input_shape, "input");
     ids_["input"] = 0;
     is_used_.push_back(false);
   }
 
-  void read_nodes(JsonValue entries) {
+  Program read(JsonValue entries, const std::string& output) {
     const size_t count = entries.size();
     if (count > kMaxNodes) fail("size", "nodes: expected at most ", kMaxNodes, ", found ", count);
     // Types are referred to while a node is read, so the vector must not move.
     program_.nodes.reserve(count);
     for (const JsonValue entry : entries) read_node(entry);
+    read_output(output);
+    return std::move(program_);
   }
 
+ private:
   void read_node(JsonValue entry) {
     Attributes attributes(entry, text_of("node ", program_.nodes.size()));
     Node node;
@@ -196,15 +161,105 @@ class Reader {
     if (kind != Kind::F32) fail("node", "output: expected kind f32, found ", kind == Kind::Acc ? "acc" : "code");
   }
 
-  const Container& container_;
-  const JsonDocument document_;
-  const Part top_;
-  Sections sections_;
+  Sections& sections_;
   Program program_;
   ValueType input_type_;
   std::map<std::string, int> ids_;
   std::vector<bool> is_used_;  // by value id
   size_t elements_ = 0;
+};
+
+class Reader {
+ public:
+  explicit Reader(const Container& container)
+      : container_(container),
+        document_(manifest_text(container.sections[kManifest])),
+        has_variants_(document_.root().is(JsonType::Object) && document_.root().size() == kKeys + 2),
+        top_(document_.root(), "manifest", has_variants_ ? kKeys + 2 : kKeys),
+        sections_(container) {}
+
+  Program read() {
+    check_digests();
+    read_input();
+    const JsonValue metadata = top_.member("metadata", JsonType::Object);
+    check_metadata(metadata);
+    if (has_variants_) check_widths();
+    Program program = read_nodes(top_);
+    program.metadata = std::string(metadata.raw());
+    if (has_variants_) read_variants(program);
+    sections_.check_empty();
+    return program;
+  }
+
+ private:
+  static constexpr size_t kKeys = 5, kVariantKeys = 3;
+
+  void check_digests() const {
+    const Part digests(top_.member("digests", JsonType::Object), "digests", 5);
+    for (const SectionId id : {kCodes, kBases, kFloats, kThresholds, kDirections}) {
+      check_digest(id, container_.sections[id], digests.member(section_name(id), JsonType::String).raw());
+    }
+  }
+
+  void read_input() {
+    const Part input(top_.member("input", JsonType::Object), "input", 1);
+    for (const JsonValue extent : input.member("shape", JsonType::Array)) {
+      if (!extent.is(JsonType::Integer)) {
+        fail("node", "input: shape: expected integers, found ", json_type_name(extent.type()));
+      }
+      const int64_t number = extent.as_integer();
+      if (number < 1 || number > static_cast<int64_t>(kMaxDimension) || input_shape_.size() >= 3) {
+        fail("shape", "input: shape: expected (C) or (C, H, W) with dimensions in 1..2^24, found another");
+      }
+      input_shape_.push_back(static_cast<size_t>(number));
+    }
+    if (input_shape_.size() != 1 && input_shape_.size() != 3) {
+      fail("shape", "input: shape: expected (C) or (C, H, W), found ", shape_text(input_shape_));
+    }
+  }
+
+  Program read_nodes(const Part& part) {
+    const std::string output = part.member("output", JsonType::String).as_string();
+    return NodesReader(input_shape_, sections_).read(part.member("nodes", JsonType::Array), output);
+  }
+
+  // Bit-widths descend, from that of the top level to that of the last variant; there are two or more.
+  void check_widths() const {
+    int64_t last = top_.member("bits", JsonType::Integer).as_integer();
+    size_t count = 1;
+    if (last > kMaxBits) fail("value", "bits: expected at most ", kMaxBits, ", found ", last);
+    for (const JsonValue entry : top_.member("variants", JsonType::Array)) {
+      const int64_t bits = Part(entry, "variant", kVariantKeys).member("bits", JsonType::Integer).as_integer();
+      if (bits < 1 || bits >= last) fail("value", "variant: bits: expected 1 to ", last - 1, ", found ", bits);
+      last = bits;
+      ++count;
+    }
+    if (count < 2) fail("value", "variants: expected one or more, found none");
+  }
+
+  void read_variants(Program& program) {
+    program.bits = static_cast<int>(top_.member("bits", JsonType::Integer).as_integer());
+    Sections::SharedWeights weights;
+    for (const Node& node : program.nodes) {
+      if (!node.weight.shape.empty()) weights[node.name] = &node.weight;
+    }
+    sections_.share(&weights);
+    for (const JsonValue entry : top_.member("variants", JsonType::Array)) {
+      const Part part(entry, "variant", kVariantKeys);
+      Program variant = read_nodes(part);
+      variant.bits = static_cast<int>(part.member("bits", JsonType::Integer).as_integer());
+      variant.metadata = program.metadata;
+      program.variants.push_back(std::move(variant));
+    }
+    sections_.share(nullptr);
+  }
+
+  const Container& container_;
+  const JsonDocument document_;
+  const bool has_variants_;
+  const Part top_;
+  Sections sections_;
+  std::vector<size_t> input_shape_;
 };
 
 }  // namespace

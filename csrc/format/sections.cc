@@ -53,6 +53,14 @@ std::vector<float> Sections::take_floats(size_t count, const std::string& where)
   return items;
 }
 
+const Weight& Sections::shared_weight(const std::string& node, const std::string& where) const {
+  const auto found = shared_->find(node);
+  if (found == shared_->end()) {
+    fail("node", where, ": weight: expected a node of this name with a weight at the highest bit-width, found none");
+  }
+  return *found->second;
+}
+
 void Sections::check_empty() const {
   for (const SectionId id : {kCodes, kBases, kFloats, kThresholds, kDirections}) {
     if (rest_[id].size != 0) {

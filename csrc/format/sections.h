@@ -1,11 +1,13 @@
-// Hands out the bytes of the data sections in node order.
+// Hands out the bytes of the data sections in node order, and to variants the weights that they share.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "base/program.h"
 #include "format/container.h"
 
 namespace kompakt {
@@ -13,6 +15,13 @@ namespace kompakt {
 class Sections {
  public:
   explicit Sections(const Container& container) : rest_(container.sections) {}
+
+  // From now on nodes are of a variant, whose weights are parts of the named ones of the highest bit-width.
+  using SharedWeights = std::map<std::string, const Weight*>;
+  void share(const SharedWeights* weights) { shared_ = weights; }
+  bool is_shared() const { return shared_ != nullptr; }
+  // The weight that the node's is a part of. Throws ArtifactError("node") if no node of that name has one.
+  const Weight& shared_weight(const std::string& node, const std::string& where) const;
 
   // The next `count` items of a section. Throws ArtifactError("section") if fewer are left; nothing is allocated before
   // that is known. `where` names the node.
@@ -32,6 +41,7 @@ class Sections {
   std::vector<T> copy(SectionId id, size_t count, const std::string& where);
 
   std::array<Bytes, kSectionCount> rest_;
+  const SharedWeights* shared_ = nullptr;
 };
 
 }  // namespace kompakt

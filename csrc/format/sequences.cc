@@ -12,7 +12,7 @@ void read_embedding(Node& node, Attributes& attributes, const ValueType& input, 
   if (node.inputs[0] != 0 || input.shape.size() != 1) {
     fail("node", where, ": expected the program's input, token ids (T), found another value");
   }
-  node.weight = read_weight(attributes.object("weight"), 2, sections);
+  node.weight = read_weight(attributes.object("weight"), node.name, 2, sections);
   if (!node.weight.is_float && node.weight.encoding.grains != 1) {
     fail("encoding", where, ": expected a table of one grain, found ", node.weight.encoding.grains);
   }
@@ -32,7 +32,7 @@ void read_recurrent(Node& node, Attributes& attributes, const ValueType& input, 
   } else if (attributes.find("inv_step")) {
     fail("node", where, ": expected encoding and inv_step, or none of them, found inv_step alone");
   }
-  node.weight = read_weight(attributes.object("weight"), 2, sections);
+  node.weight = read_weight(attributes.object("weight"), node.name, 2, sections);
   node.multipliers = sections.take_floats(input.shape[0], where);
   node.offsets = sections.take_floats(input.shape[0], where);
   need_map(input, where);

@@ -50,7 +50,10 @@ def main() -> None:
             continue
         save(path, make(), METADATA)
         program, _ = load(path)
-        found = record(program, random_input(program, seed))
+        x = random_input(program, seed)
+        found = record(program, x)
+        if program.variants:
+            found["variants"] = {bits: record(program.at(bits), x) for bits in program.widths[1:]}
         path.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
         print(f"{path.name}: {path.stat().st_size} bytes")
 

@@ -9,6 +9,7 @@ from kompakt.encoding import Affine, Planes, Table
 from support import parts
 from support.programs import resnet_like_program
 from support.twin import twin_program
+from support.variants import with_variants
 
 
 def every_operator() -> Program:
@@ -35,6 +36,11 @@ def one_bit_vectors() -> Program:
         Node("affine", "out", ("l2",), {"m": rows[0], "b": rows[1]}),
     )
     return Program((17,), nodes, "out")
+
+
+def several_widths() -> Program:
+    """A residual network at 8 and 2 bits over one set of weights."""
+    return with_variants(resnet_like_program(8, widths=(2, 3), size=4), (8, 2))
 
 
 def eight_bit_codebooks() -> Program:
@@ -174,5 +180,6 @@ PROGRAMS = {
         attention_over_tokens,
         recurrent_layers,
         integers_and_shifts,
+        several_widths,
     )
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kompakt.artifact import from_bytes, to_bytes
+from kompakt.artifact import Program, from_bytes, to_bytes
 from kompakt.artifact.ops import OPS
 from kompakt.engine import load
 from kompakt.engine.reference import run_all
@@ -25,6 +25,7 @@ DIGESTS = {
     "one_bit_vectors": "8e29f0d0104a598c",
     "recurrent_layers": "2dcfb8775717f1d1",
     "residual_network": "1d0ed431813c7666",
+    "several_widths": "32c09aaf239281b5",
 }
 """Changing one of these is a breaking change and needs its entry in the changelog."""
 
@@ -55,6 +56,14 @@ def test_written_again_byte_for_byte(path: Path) -> None:
 def test_reference_gives_the_recorded_bits(path: Path) -> None:
     found, x = recorded(path)
     program, _ = from_bytes(path.read_bytes())
+    check_values(program, x, found)
+    assert [str(variant.bits) for variant in program.variants] == list(found.get("variants", {}))
+    for bits in program.widths[1:]:
+        check_values(program.at(bits), x, found["variants"][str(bits)])
+
+
+def check_values(program: Program, x: np.ndarray, found: dict) -> None:
+    """Every value has the recorded bits."""
     values = run_all(program, x)
     for name, value in values.items():
         data = value.astype(value.dtype.newbyteorder("<")).tobytes()
@@ -69,4 +78,7 @@ def test_reference_gives_the_recorded_bits(path: Path) -> None:
 def test_engine_gives_the_recorded_output(path: Path) -> None:
     pytest.importorskip("kompakt._native", reason="the native module is not built; pip install -e . builds it")
     found, x = recorded(path)
-    assert load(path.read_bytes()).run(x).tolist() == found["output"]
+    engine = load(path.read_bytes())
+    assert engine.run(x).tolist() == found["output"]
+    for bits, variant in found.get("variants", {}).items():
+        assert engine.use(int(bits)).run(x).tolist() == variant["output"]

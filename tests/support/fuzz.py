@@ -13,6 +13,7 @@ from kompakt.artifact import Node, Program, to_bytes
 from .drafts import SECTIONS, Draft, dump, padded, split_parts, with_header
 from .programs import random_program
 from .twin import twin_bytes
+from .variants import with_variants
 
 _EXPONENTS = (4, 5, 6, 7, 8, 12, 16, 20, 24, 31, 32, 53, 63, 64)
 INTEGERS = [
@@ -34,7 +35,8 @@ TEXTS = [
 ]
 KEYS = """bits kind signed digits grain shape basis levels stride padding dilation groups kernel encoding weight codes
 thresholds directions scale inv_step lo hi before after size index axis heads bias left right
-    eps function value m b in name op unknown""".split()
+    eps function value m b in name op nodes output variants
+    unknown""".split()
 # A number or text that is not in its canonical spelling, or nothing at all.
 SPELLINGS = [
     *"""1.0 1.50 01 -0 +1 1e0 1E5 1e5 1e+05 0.00001 1e-5 .5 5. NaN Infinity -Infinity nan 1e400 1e-400 null true false
@@ -50,6 +52,7 @@ def corpus() -> list[bytes]:
         to_bytes(smallest),
         *(twin_bytes(seed) for seed in range(3)),
         *(to_bytes(random_program(seed)) for seed in range(12)),
+        *(to_bytes(with_variants(random_program(seed), (8, 3, 2))) for seed in (1, 5, 8)),
     ]
 
 

@@ -16,6 +16,30 @@ class Bug(NamedTuple):
 
 BUGS = [
     Bug(
+        "a variant's weight may have any shape",
+        "format/encodings.cc",
+        "if (part.shape != whole.shape) {",
+        "if (part.shape.size() != whole.shape.size()) {",
+    ),
+    Bug(
+        "a variant's weight may have more bits than are stored",
+        "format/encodings.cc",
+        "part.encoding.bits > whole.encoding.bits",
+        "part.encoding.bits > kMaxBits",
+    ),
+    Bug(
+        "a variant may have floats where codes are stored",
+        "format/encodings.cc",
+        "if (part.is_float != whole.is_float) {",
+        "if (part.is_float && !whole.is_float && whole.shape.empty()) {",
+    ),
+    Bug(
+        "bit-widths need not descend",
+        "format/reader.cc",
+        "if (bits < 1 || bits >= last) fail(",
+        "if (bits < 1 || bits > kMaxBits) fail(",
+    ),
+    Bug(
         "header length is believed",
         "format/container.cc",
         "if (length > size - kLengthBytes) {",
@@ -125,8 +149,8 @@ BUGS = [
     Bug(
         "a weight may be -128",
         "format/encodings.cc",
-        "if (is_signed_8bit(encoding) && std::memchr(",
-        "if (!is_signed_8bit(encoding) && std::memchr(",
+        "if (is_signed_8bit(encoding) && (whole",
+        "if (!is_signed_8bit(encoding) && (whole",
     ),
     Bug(
         "weight levels are not bounded",

@@ -13,6 +13,7 @@ from ..encoding import Affine, Encoding
 from .limits import ACCUMULATOR_LIMIT, MAX_DIMENSION, MAX_ELEMENTS, MAX_NODES
 from .ops import ACC, CODE, F32, OPS
 from .program import Node, Program, ValueType
+from .variants import check_nested, check_widths, weights_of
 from .weight import FloatWeight, Weight
 
 Types = Sequence[ValueType]
@@ -85,7 +86,19 @@ def check(program: Program) -> dict[str, ValueType]:
     for node in program.nodes:
         state.add(node)
     state.finish(program.output)
+    if program.variants or program.bits:
+        _check_variants(program)
     return state.types
+
+
+def _check_variants(program: Program) -> None:
+    check_widths(program.widths)
+    weights = weights_of(program.nodes)
+    for variant in program.variants:
+        if variant.variants or variant.input_shape != program.input_shape:
+            raise ArtifactError("a variant has the program's input, and no variants of its own", "shape")
+        check(replace(variant, bits=0))
+        check_nested(variant.nodes, weights)
 
 
 def window_shape(

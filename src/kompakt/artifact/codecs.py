@@ -11,6 +11,7 @@ import numpy as np
 from .._core.errors import ArtifactError
 from ..encoding import Affine, Encoding, Planes, Table, checked_bits, pack, packed_bytes, unpack
 from .sections import Sink, Source
+from .variants import check_base
 from .weight import FloatWeight, Weight, check_weight_shape
 
 _ENCODING_KEYS = {"affine": {"signed"}, "planes": {"basis", "digits"}, "table": {"levels"}}
@@ -42,14 +43,16 @@ def restore_encoding(entry: Any) -> Encoding:
     return Table(entry["bits"], np.array(rows))
 
 
-def describe_weight(weight: Weight | FloatWeight, sink: Sink) -> dict[str, Any]:
-    """JSON object of a weight; its codes, bases or floats go to `sink`."""
+def describe_weight(weight: Weight | FloatWeight, sink: Sink, is_variant: bool = False) -> dict[str, Any]:
+    """JSON object of a weight; its codes, bases or floats go to `sink`, of a variant only its bases."""
     if isinstance(weight, FloatWeight):
-        sink.put("floats", weight.values)
+        if not is_variant:
+            sink.put("floats", weight.values)
         return {"kind": "float", "shape": list(weight.shape)}
     encoding = weight.encoding
     entry: dict[str, Any] = {"bits": encoding.bits, "shape": list(weight.shape)}
-    sink.put("codes", np.frombuffer(pack(weight.codes, encoding), np.uint8))
+    if not is_variant:
+        sink.put("codes", np.frombuffer(pack(weight.codes, encoding), np.uint8))
     if isinstance(encoding, Affine):
         return {**entry, "kind": "affine", **({"signed": True} if encoding.signed else {})}
     # With one output channel both grains are the same numbers; the default is the spelling.
@@ -61,14 +64,21 @@ def describe_weight(weight: Weight | FloatWeight, sink: Sink) -> dict[str, Any]:
     return {**entry, "kind": "planes", **grain, **({} if encoding.digits == "pm" else {"digits": encoding.digits})}
 
 
-def restore_weight(entry: Any, source: Source) -> Weight | FloatWeight:
-    """The weight that `describe_weight` wrote. Raises: ArtifactError, kinds as in docs/format.md."""
+def restore_weight(entry: Any, source: Source, base: Weight | FloatWeight | None = None) -> Weight | FloatWeight:
+    """The weight that `describe_weight` wrote, of a variant from the weight `base` of the highest bit-width.
+
+    Raises: ArtifactError, kinds as in docs/format.md.
+    """
     is_float = isinstance(entry, dict) and entry.get("kind") == "float"
     kind = _checked_kind(entry, _WEIGHT_KEYS, {"shape"} if is_float else {"shape", "bits"}, "weight")
     shape = _weight_shape(entry["shape"])
+    if base is not None:
+        check_base(base, shape, None if is_float else checked_bits(entry["bits"], kind))
     if is_float:
-        return FloatWeight(source.take("floats", shape))
+        return FloatWeight(source.take("floats", shape) if base is None else base.levels())
     encoding = _weight_encoding(entry, kind, shape[0], source)
+    if isinstance(base, Weight):
+        return Weight(base.codes >> (base.bits - encoding.bits), encoding)
     packed = source.take("codes", (packed_bytes(math.prod(shape), encoding),))
     return Weight(unpack(packed.tobytes(), shape, encoding), encoding)
 

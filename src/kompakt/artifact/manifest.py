@@ -12,6 +12,7 @@ from .codecs import describe_encoding, describe_weight, restore_encoding, restor
 from .ops import OPS
 from .program import Node
 from .sections import Sink, Source
+from .variants import Weights, namesake
 from .weight import FloatWeight, Weight
 
 _STORED = {
@@ -21,13 +22,13 @@ _STORED = {
 """Sections of the attributes that are arrays."""
 
 
-def describe(node: Node, sink: Sink) -> dict[str, Any]:
-    """JSON object of a node; its arrays go to `sink`."""
+def describe(node: Node, sink: Sink, is_variant: bool = False) -> dict[str, Any]:
+    """JSON object of a node; its arrays go to `sink`, of a variant without codes and floats of weights."""
     entry: dict[str, Any] = {"op": node.op, "name": node.name, "in": list(node.inputs)}
     for field in OPS[node.op].fields:
         value = node.attrs[field.name]
         if isinstance(value, (Weight, FloatWeight)):
-            entry[field.name] = describe_weight(value, sink)
+            entry[field.name] = describe_weight(value, sink, is_variant)
         elif isinstance(value, np.ndarray):
             sink.put(_STORED[field.name], value)
         elif field.name == "encoding" and value is not None:
@@ -37,13 +38,14 @@ def describe(node: Node, sink: Sink) -> dict[str, Any]:
     return entry
 
 
-def restore(entry: Mapping[str, Any], source: Source, shape: tuple[int, ...]) -> Node:
+def restore(entry: Mapping[str, Any], source: Source, shape: tuple[int, ...], weights: Weights | None = None) -> Node:
     """The node that `describe` gave this JSON object for.
 
     Args:
         entry: an object that has `op`, `name` and `in`.
         source: where the node's arrays come from.
         shape: of the node's first input, which says how large its arrays are.
+        weights: for a variant, the weights of the highest bit-width by node.
     Raises: ArtifactError, kinds as in docs/format.md. Spelling (defaults written out, 8 for 8.0) is not checked here.
     """
     where = f"node {entry['name']!r}"
@@ -54,7 +56,8 @@ def restore(entry: Mapping[str, Any], source: Source, shape: tuple[int, ...]) ->
         if "encoding" in attrs:
             attrs["encoding"] = restore_encoding(attrs["encoding"])
         if "weight" in attrs:
-            attrs["weight"] = restore_weight(attrs["weight"], source)
+            base = None if weights is None else namesake(weights, entry["name"])
+            attrs["weight"] = restore_weight(attrs["weight"], source, base)
         attrs.update(_stored_arrays(entry["op"], attrs, source, shape, len(entry["in"])))
         return Node(entry["op"], entry["name"], entry["in"], attrs)
     except ArtifactError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from .._core.errors import ArtifactError, nearest
+from .._core.errors import ArtifactError, InputError, nearest
 from ..encoding import Encoding
 from .attributes import positive_int
 from .ops import OPS, complete
@@ -79,17 +80,43 @@ class Program:
         input_shape: (C,) or (C, H, W), without the batch axis.
         nodes: in execution order.
         output: name of the last node.
+        bits: the highest bit-width of a network of several; 0: there is one.
+        variants: the network at lower bit-widths, which descend. The codes of its weights are the first bits of those
+            of the node of the same name here.
     """
 
     input_name: ClassVar[str] = "input"
     input_shape: tuple[int, ...]
     nodes: tuple[Node, ...]
     output: str
+    bits: int = 0
+    variants: tuple[Program, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(positive_int(size, "input shape") for size in self.input_shape)
         object.__setattr__(self, "input_shape", shape)
         object.__setattr__(self, "nodes", tuple(self.nodes))
+        object.__setattr__(self, "variants", tuple(self.variants))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The bit-widths, highest first; (0,) where there is one."""
+        return (self.bits, *(variant.bits for variant in self.variants))
+
+    def at(self, bits: int | None) -> Program:
+        """The program of one bit-width, alone; None: the highest. Raises: InputError naming those that there are."""
+        if bits is None:
+            return replace(self, bits=0, variants=())
+        return replace((self, *self.variants)[place_of(bits, self.widths)], bits=0, variants=())
+
+
+def place_of(bits: int, widths: Sequence[int]) -> int:
+    """Where a bit-width stands among those of a file. Raises: InputError naming those that there are."""
+    if bits in widths and bits != 0:
+        return widths.index(bits)
+    if 0 in widths:
+        raise InputError(f"no network of {bits} bits: the file has one bit-width; leave bits out")
+    raise InputError(f"no network of {bits} bits; the file has {', '.join(map(str, widths))}")
 
 
 def _is_same(a: Any, b: Any) -> bool:

@@ -33,6 +33,7 @@ def encode(program: Program, metadata: dict[str, Any]) -> bytes:
     """The file of a program that is already verified. Raises: ArtifactError (`manifest`, `size`)."""
     sink = Sink()
     entries = [describe(node, sink) for node in program.nodes]
+    several = _describe_variants(program, sink) if program.variants else {}
     contents = sink.contents()
     manifest = {
         "digests": {name: digest(data) for name, data in contents.items()},
@@ -40,6 +41,7 @@ def encode(program: Program, metadata: dict[str, Any]) -> bytes:
         "metadata": canonical.check_metadata(metadata),
         "nodes": entries,
         "output": program.output,
+        **several,
     }
     text = canonical.dump(manifest)
     text += b" " * (-len(text) % ALIGNMENT)
@@ -47,6 +49,18 @@ def encode(program: Program, metadata: dict[str, Any]) -> bytes:
         raise ArtifactError(f"the manifest has at most {MAX_MANIFEST_BYTES} bytes, got {len(text)}", "size")
     parts = {"manifest": text, **contents}
     return header({name: len(data) for name, data in parts.items()}, digest(text)) + b"".join(parts.values())
+
+
+def _describe_variants(program: Program, sink: Sink) -> dict[str, Any]:
+    variants = [
+        {
+            "bits": variant.bits,
+            "nodes": [describe(node, sink, is_variant=True) for node in variant.nodes],
+            "output": variant.output,
+        }
+        for variant in program.variants
+    ]
+    return {"bits": program.bits, "variants": variants}
 
 
 def save(

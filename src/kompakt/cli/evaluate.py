@@ -18,9 +18,10 @@ BATCH = 250
 @options.model_file
 @click.option("--data", help="cifar10, mnist, .., or FILE.py:FUNCTION.  [default: what the file was made with]")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first images.")
+@options.bits
 @options.threads
 @options.as_json
-def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_json: bool) -> None:
+def evaluate(file: Path, data: str | None, limit: int | None, bits: int | None, threads: int, as_json: bool) -> None:
     """Share of right answers on the test split, computed by the engine; torch is not used. Of language models also the
     bits per character or word, and the perplexity, which is 2 to that power.
 
@@ -35,6 +36,8 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
     from .origin import dataset_of
 
     engine = load(file, threads=threads)
+    if bits is not None:
+        engine.use(bits)
     dataset = dataset_of(engine.metadata, data)
     if not dataset.test.is_labelled:
         raise DataError(f"{dataset.name}: samples without labels have no accuracy; give (images, labels)")
@@ -52,6 +55,6 @@ def evaluate(file: Path, data: str | None, limit: int | None, threads: int, as_j
         })  # fmt: skip
         return
     where = f"{engine.isa}, {threads} thread{'s' * (threads > 1)}, {seconds:.1f} s"
-    bits = f", {found['bits']:.4f} bits per step (perplexity {2 ** found['bits']:.4g})" if "bits" in found else ""
-    what = "steps" if bits else "images"
-    click.echo(f"{found['top1']:.2f} %{bits}  ({tally.right} of {tally.count} {what} of {dataset.name}; {where})")
+    loss = f", {found['bits']:.4f} bits per step (perplexity {2 ** found['bits']:.4g})" if "bits" in found else ""
+    what = "steps" if loss else "images"
+    click.echo(f"{found['top1']:.2f} %{loss}  ({tally.right} of {tally.count} {what} of {dataset.name}; {where})")

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="MODEL.kpt | MODEL.py:FUNCTION | zoo:NAME")
 @options.input_shape
 @click.option("--kernels", is_flag=True, help="Of a model file: the kernel of every layer on this CPU, and why.")
+@options.bits
 @options.as_json
-def inspect(source: str, input_shape: tuple[int, ...] | None, kernels: bool, as_json: bool) -> None:
+def inspect(source: str, input_shape: tuple[int, ...] | None, kernels: bool, bits: int | None, as_json: bool) -> None:
     """Per layer: shape, parameters, MACs, bits, bytes. A model file is read without torch.
 
     \b
@@ -36,22 +37,25 @@ def inspect(source: str, input_shape: tuple[int, ...] | None, kernels: bool, as_
     if jobs.is_model(source):
         if kernels:
             raise click.UsageError("--kernels is for a model file; a network has no kernels before it is packed")
+        if bits is not None:
+            raise click.UsageError("--bits is for a model file; a network has no bit-width before it is packed")
         _inspect_network(source, input_shape, as_json)
     elif Path(source).is_file():
-        _inspect_file(Path(source), kernels, as_json)
+        _inspect_file(Path(source), kernels, bits, as_json)
     else:
         raise RecipeError(f"{source}: no such file; give MODEL.kpt, FILE.py:FUNCTION or zoo:NAME")
 
 
-def _inspect_file(path: Path, kernels: bool, as_json: bool) -> None:
+def _inspect_file(path: Path, kernels: bool, bits: int | None, as_json: bool) -> None:
     from ..artifact import from_bytes, sections
     from ..measure import energy_per_value_pj, program_cost, requantization_costs
 
     data = path.read_bytes()
-    program, metadata = from_bytes(data)
-    cost = program_cost(program)
+    whole, metadata = from_bytes(data)
+    program, cost = whole.at(bits), program_cost(whole.at(bits))
     content: dict[str, Any] = {
         "file": str(path), "bytes": len(data), "sections": sections(data), "input": list(program.input_shape),
+        "widths": [width for width in whole.widths if width],
         "nodes": len(program.nodes), "parameters": cost.parameters, "macs": cost.macs, "bops": cost.bops,
         "peak_bytes": cost.peak_bytes, "metadata": metadata,
         "layers": [_layer(program, layer) for layer in cost.layers],
@@ -62,6 +66,8 @@ def _inspect_file(path: Path, kernels: bool, as_json: bool) -> None:
         from ..engine import load
 
         engine = load(data)
+        if bits is not None:
+            engine.use(bits)
         content |= {"isa": engine.isa, "kernels": engine.kernels()}
     if as_json:
         print_json(content)
@@ -80,7 +86,10 @@ def _layer(program: Program, cost: NodeCost) -> dict[str, Any]:
 
 
 def _print_file(content: dict[str, Any]) -> None:
-    click.echo(f"{content['file']}: {count_text(content['bytes'])} bytes, {content['nodes']} nodes\n")
+    click.echo(f"{content['file']}: {count_text(content['bytes'])} bytes, {content['nodes']} nodes")
+    if content["widths"]:
+        click.echo(f"bit-widths over the same weights: {', '.join(map(str, content['widths']))}; --bits shows another")
+    click.echo("")
     rows = [
         (
             layer["name"], layer["op"], shape_text(layer["shape"]), layer["encoding"], layer["weight_bits"],

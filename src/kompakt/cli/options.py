@@ -75,4 +75,7 @@ settings = click.option(
 threads = click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the engine."
 )
+bits = click.option(
+    "--bits", type=click.IntRange(min=1), help="Of a file of several bit-widths: which one.  [default: the highest]"
+)
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress; errors and the result only.")

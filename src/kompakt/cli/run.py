@@ -21,20 +21,26 @@ SHOWN = 8
 )
 @click.option("--random", "is_random", is_flag=True, help="Run on one input of standard normal noise, seed 0.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the result, float32, as .npy.")
+@options.bits
 @options.threads
 @options.as_json
-def run(file: Path, array: Path | None, is_random: bool, output: Path | None, threads: int, as_json: bool) -> None:
+def run(
+    file: Path, array: Path | None, is_random: bool, output: Path | None, bits: int | None, threads: int, as_json: bool
+) -> None:
     """Run MODEL.kpt on a float32 array (N, ...) that is normalised as the network wants it. Needs no torch.
 
     \b
     kompakt run model.kpt images.npy --output logits.npy --threads 2
     kompakt run model.kpt --random
+    kompakt run adaptive.kpt images.npy --bits 4
     """
     from ..engine import load
 
     if (array is None) == (not is_random):
         raise click.UsageError("give INPUT.npy or --random")
     engine = load(file, threads=threads)
+    if bits is not None:
+        engine.use(bits)
     x = (
         np.random.default_rng(0).standard_normal((1, *engine.input_shape), np.float32)
         if array is None

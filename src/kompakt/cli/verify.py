@@ -74,12 +74,14 @@ def _checks(raw: bytes, data: str | None, limit: int) -> Iterator[Check]:
         yield Check("native reader", False, f"refuses what the Python reader accepts ({error.kind}): {error}")
         return
     x, what = _inputs(program.input_shape, metadata, data, limit)
-    comparison = Comparison(raw, program, x)
-    for isa in _native.isa_levels():
-        for threads in THREADS:
-            difference = comparison.difference(isa, threads)
-            good = f"all {len(program.nodes)} nodes equal the reference bit for bit on {what}"
-            yield Check(f"{isa}, {threads} thread{'s' * (threads > 1)}", difference is None, str(difference or good))
+    for bits in program.widths:
+        comparison, width = Comparison(raw, program, x, bits or None), f"{bits} bits, " if bits else ""
+        good = f"all {len(comparison.program.nodes)} nodes equal the reference bit for bit on {what}"
+        for isa in _native.isa_levels():
+            for threads in THREADS:
+                difference = comparison.difference(isa, threads)
+                name = f"{width}{isa}, {threads} thread{'s' * (threads > 1)}"
+                yield Check(name, difference is None, str(difference or good))
 
 
 def _inputs(

@@ -43,11 +43,13 @@ class Comparison:
     Args:
         data: the file's bytes. program: what they hold.
         x: float32 (N, *input_shape), no NaN.
+        bits: of a file of several bit-widths, which one is compared; None: the highest.
     """
 
-    def __init__(self, data: bytes, program: Program, x: np.ndarray) -> None:
-        self.data, self.program, self.x = data, program, x
-        self.expected: Mapping[str, np.ndarray] = run_all(program, x)
+    def __init__(self, data: bytes, program: Program, x: np.ndarray, bits: int | None = None) -> None:
+        self.data, self.program, self.x = data, program.at(bits), x
+        self.place = 0 if bits is None else program.widths.index(bits)
+        self.expected: Mapping[str, np.ndarray] = run_all(self.program, x)
 
     def difference(self, isa: str, threads: int = 1, prefer: str = "") -> Difference | None:
         """None if all values and the output agree bit for bit.
@@ -57,7 +59,7 @@ class Comparison:
             prefer: kernel family to take wherever it is legal; empty for the engine's choice.
         Raises: InputError for a level that there is not on this CPU.
         """
-        engine = _native.Engine(self.data, threads, isa, prefer)
+        _, engine = _native.engines(self.data, threads, isa, prefer)[self.place]
         found = engine.values(self.x)
         for node in self.program.nodes:
             if not is_same(found[node.name], self.expected[node.name]):

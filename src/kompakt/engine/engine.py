@@ -23,6 +23,8 @@ class Engine:
     Calls may come from several threads at once, and from a child process after a fork. Results do not depend on the
     CPU level, the number of threads or the batch size.
 
+    A file of several bit-widths is packed for all of them; `use` changes between them, at first the highest runs.
+
     Args:
         data: the bytes of a `model.kpt`.
         threads: threads that share one call, >= 1.
@@ -34,9 +36,34 @@ class Engine:
     def __init__(self, data: bytes, threads: int = 1) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise InputError(f"threads: expected an integer >= 1, got {threads!r}")
-        self._native = _native.Engine(bytes(data), threads, os.environ.get(ISA_VARIABLE, ""))
-        self._run = self._native.run
+        self._engines = dict(_native.engines(bytes(data), threads, os.environ.get(ISA_VARIABLE, "")))
         self._nbytes = len(data)
+        self._take(max(self._engines))
+
+    def _take(self, bits: int) -> None:
+        self._bits, self._native = bits, self._engines[bits]
+        self._run = self._native.run  # a call takes this once, so that it is of one bit-width from its start to its end
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Bit-widths that the file has, highest first; none where it has one network only."""
+        return tuple(bits for bits in self._engines if bits)
+
+    @property
+    def bits(self) -> int | None:
+        """The bit-width in use, of a file of several."""
+        return self._bits or None
+
+    def use(self, bits: int) -> Engine:
+        """From now on run at this bit-width; calls that are under way end as they began. Nothing is read or packed.
+
+        Returns: the engine. Raises: InputError naming the bit-widths that the file has.
+        """
+        if isinstance(bits, bool) or bits not in self.widths:
+            there = f"the file has {', '.join(map(str, self.widths))}" if self.widths else "the file has one network"
+            raise InputError(f"bits: expected a bit-width of the file, got {bits!r}; {there}")
+        self._take(bits)
+        return self
 
     @property
     def input_shape(self) -> tuple[int, ...]:

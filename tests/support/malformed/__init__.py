@@ -14,5 +14,6 @@ from . import nodes as nodes
 from . import numbers as numbers
 from . import shapes as shapes
 from . import tokens as tokens
+from . import variants as variants
 from ._case import CASES as CASES
 from ._case import Case as Case
