@@ -27,6 +27,7 @@ from .learned_offset import LearnedOffset
 from .learned_step import LearnedStep
 from .moment_clip import MomentClip
 from .nested_clusters import NestedClusters
+from .nested_codes import Nested, SharedClip, nested_aware
 from .optimal_clusters import OptimalClusters
 from .powers_of_two import PowersOfTwo
 from .range_levels import RangeLevels
@@ -65,6 +66,7 @@ GRIDS: dict[str, Callable[[int, bool], Grid]] = {
     "codebook": Codebook,
     "interpolated": Interpolated,
     "assigned": Assigned,
+    "nested": Nested,
 }
 RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "learned_step": LearnedStep,
@@ -92,6 +94,7 @@ RULES: dict[str, Callable[[Grid, int, bool], Rule]] = {
     "ranked_bits": RankedBits,
     "nested_clusters": NestedClusters,
     "joint_steps": JointSteps,
+    "shared_clip": SharedClip,
     "affine_levels": partial(RangeLevels, scheme=data_free.affine_levels),
     "power_levels": partial(RangeLevels, scheme=data_free.power_levels),
 }
@@ -108,6 +111,7 @@ SURROGATES: dict[str, Surrogate] = {
     "postponed": postponed,
     "interpolated": interpolated,
     "assigned": assigned,
+    "nested_aware": nested_aware,
 }
 
 

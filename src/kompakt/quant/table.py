@@ -70,6 +70,8 @@ METHODS: dict[str, Parts] = {
                             claims=frozenset({"idempotent", "monotone"})),
     "scalable": Parts("codebook", "nested_clusters", "straight_through", "channel", (1, *TWO_TO_EIGHT),
                       roles=ONLY_WEIGHTS, claims=frozenset({"idempotent", "monotone"})),
+    "adaptive": Parts("nested", "shared_clip", "nested_aware", "channel", TWO_TO_EIGHT, roles=ONLY_WEIGHTS,
+                      claims=frozenset({"idempotent", "monotone", "nested"})),
     "tnt": Parts("symmetric", "ternary_step", "step_aware", "channel", (2,), roles=ONLY_WEIGHTS, claims=WITH_ZERO),
 }  # fmt: skip
 

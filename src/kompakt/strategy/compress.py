@@ -97,7 +97,8 @@ def _run(
     on_progress({"event": "phase", "phase": "prepare"})
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration), on_progress)
     if recipe.model.start:
-        start_from(job.graph, recipe.model.start, torch.from_numpy(calibration), source.module)
+        for graph in job.graphs:
+            start_from(graph, recipe.model.start, torch.from_numpy(calibration), source.module)
     seconds = _train(job, dataset, folder, resume, on_progress)
     on_progress({"event": "phase", "phase": "pack"})
     small = job.finish({"data_sha256": dataset.digest()})

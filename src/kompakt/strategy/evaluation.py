@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from ..data import NO_LABEL, Dataset, Split, Tally, batch_size_of, judged
-from ..engine import run_reference
+from ..engine import Engine, run_reference
+from ..quant.widths import networks_of
 from ..train import predict
 
 if TYPE_CHECKING:
@@ -33,25 +34,24 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     Compares the engine with the NumPy reference bit for bit on the first images. Samples without labels are given the
     float network's classes: `labels` of the result says so.
     """
-    counts = _Counts(small, dataset)
-    size = batch_size_of(dataset.test, BATCH)
-    for first in range(0, len(dataset.test), size):
-        counts.add(first, dataset.test.part(first, first + size))
-    small.result["labels"] = "given" if dataset.test.is_labelled else "float network"
-    kernels = {row["node"]: row["kernel"] for row in counts.engine.kernels()}
+    test, job, engine = dataset.test, small.job, small.engine()
+    kernels = {row["node"]: row["kernel"] for row in engine.kernels()}
+    all_counts = [_Counts(small, network, bits, engine, test) for bits, network in networks_of(job.module)]
+    originals, size = Tally(test.labels.ndim == 2), batch_size_of(test, BATCH)
+    for first in range(0, len(test), size):
+        part = test.part(first, first + size)
+        original = judged(predict(job.original.module, dataset, part), part)
+        labels = part.labels[part.labels != NO_LABEL] if part.is_labelled else original.argmax(1)
+        originals.add(original, labels)
+        for counts in all_counts:
+            counts.add(first, part, labels, dataset)
+    small.result["labels"] = "given" if test.is_labelled else "float network"
     for layer in small.result["layers"]:
         layer["kernel"] = kernels.get(layer["name"], "lookup")  # a table of an embedding multiplies nothing
-    small.result["float"] |= counts.original.quality()
-    small.result["fake_quant"] = counts.simulated.quality()
-    small.result["engine"] = {
-        **counts.executed.quality(), "images": counts.executed.count,
-        **counts.in_float32.record("argmax_equal_to_fake_quant"), "tolerance": TOLERANCE,
-        "images_within_tolerance": counts.in_float32.close,
-        "float64_simulation": {"images": counts.in_float64.count, **counts.in_float64.record("argmax_equal")},
-        "bit_equal_to_reference": {
-            "images": min(counts.few, len(dataset.test)), "values": counts.compared, "equal": counts.is_bit_equal,
-        },
-    }  # fmt: skip
+    small.result["float"] |= originals.quality()
+    small.result |= all_counts[0].record(len(test))
+    if job.widths is not None:
+        small.result["widths"] = [{"bits": counts.bits, **counts.record(len(test))} for counts in all_counts]
     return small.result
 
 
@@ -77,27 +77,26 @@ class _Agreement:
 
 
 class _Counts:
-    """Everything that is counted, batch by batch: the outputs of a whole split need not fit in memory."""
+    """Everything that is counted of one bit-width, batch by batch: outputs of a whole split need not fit in memory."""
 
-    def __init__(self, small: Compressed, dataset: Dataset) -> None:
-        self.small, self.dataset, self.engine = small, dataset, small.engine()
-        self.wide = copy.deepcopy(small.job.module).double().eval()
-        macs, by_step = small.result["macs"], dataset.test.labels.ndim == 2
+    def __init__(self, small: Compressed, network: nn.Module, bits: int | None, engine: Engine, test: Split) -> None:
+        self.program, self.network, self.bits, self.engine = small.program.at(bits), network, bits, engine
+        self.wide = copy.deepcopy(network).double().eval()
+        macs, by_step = small.result["macs"], test.labels.ndim == 2
         self.few = reference_images(macs)
-        self.exact = exact_images(macs, len(dataset.test), small.result["epochs"] > 0)
-        self.original, self.simulated, self.executed = Tally(by_step), Tally(by_step), Tally(by_step)
+        self.exact = exact_images(macs * len(small.program.widths), len(test), small.result["epochs"] > 0)
+        self.simulated, self.executed = Tally(by_step), Tally(by_step)
         self.in_float32, self.in_float64 = _Agreement(), _Agreement()
         self.compared, self.is_bit_equal = 0, True
 
-    def add(self, first: int, part: Split) -> None:
-        """Count the images `part`, which begin at number `first` of the test split."""
-        inputs, job = self.dataset.normalise(part.images), self.small.job
+    def add(self, first: int, part: Split, labels: np.ndarray, dataset: Dataset) -> None:
+        """Count the images `part`, which begin at number `first` of the test split, and have these labels."""
+        inputs = dataset.normalise(part.images)
+        if self.bits is not None:
+            self.engine.use(self.bits)
         outputs = self.engine.run(inputs)
         executed = judged(outputs, part)
-        simulated = judged(predict(job.module, self.dataset, part), part)
-        original = judged(predict(job.original.module, self.dataset, part), part)
-        labels = part.labels[part.labels != NO_LABEL] if part.is_labelled else original.argmax(1)
-        self.original.add(original, labels)
+        simulated = judged(predict(self.network, dataset, part), part)
         self.simulated.add(simulated, labels)
         self.executed.add(executed, labels)
         self.in_float32.add(executed, simulated)
@@ -106,9 +105,22 @@ class _Counts:
             found = judged(exact_logits(self.wide, inputs[:exact]), part)
             self.in_float64.add(executed[: len(found)], found)
         if few > 0:
-            reference = run_reference(self.small.program, inputs[:few])
+            reference = run_reference(self.program, inputs[:few])
             self.compared += reference.size
             self.is_bit_equal &= bool(np.array_equal(reference, outputs[:few]))
+
+    def record(self, available: int) -> dict[str, Any]:
+        """What stands in the result, of a split of `available` images."""
+        engine = {
+            **self.executed.quality(), "images": self.executed.count,
+            **self.in_float32.record("argmax_equal_to_fake_quant"), "tolerance": TOLERANCE,
+            "images_within_tolerance": self.in_float32.close,
+            "float64_simulation": {"images": self.in_float64.count, **self.in_float64.record("argmax_equal")},
+            "bit_equal_to_reference": {
+                "images": min(self.few, available), "values": self.compared, "equal": self.is_bit_equal,
+            },
+        }  # fmt: skip
+        return {"fake_quant": self.simulated.quality(), "engine": engine}
 
 
 def reference_images(macs: int) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from ..quant.attach import attach, calibrate, check_ranges
 from ..quant.bit_costs import share_out
 from ..quant.correct import Corrections, OnLayer, correct
 from ..quant.joint_shifts import round_biases, search_shifts
+from ..quant.widths import Widths
 from ..report import summary_table
 from ..report import write as write_report
 from ..train import Replay
@@ -47,17 +48,25 @@ class Job:
 
     Attributes:
         recipe: what is being done.
-        graph: the quantized graph; `module` is what is trained. The model that came in is not touched.
+        graph: the quantized graph, of several bit-widths that of the highest. The model that came in is not touched.
         original: the float graph, teacher and yardstick.
+        widths: the networks of all bit-widths, where the recipe has `lower_bits`; else None.
     """
 
     recipe: Recipe
     graph: Graph
     original: Graph
+    widths: Widths | None = None
 
     @property
     def module(self) -> nn.Module:
-        return self.graph.module
+        """What is trained; of several bit-widths it runs as the one that its method `use` chose, first the highest."""
+        return self.graph.module if self.widths is None else self.widths
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """The quantized graph of every bit-width, highest first."""
+        return (self.graph,) if self.widths is None else tuple(self.widths.graphs.values())
 
     def penalty(self) -> Tensor:
         """What the methods add to the loss, times `train.penalty`; 0 where none does. Add it before `backward`."""
@@ -96,11 +105,20 @@ class Job:
         """
         self.last_stage()
         self.module.eval()
-        program = lower(Graph(self.graph.module.cpu(), self.graph.example))
+        program = _lowered(self.graph) if self.widths is None else _lowered_widths(self.widths)
         data = to_bytes(program, {**artifact_metadata(self.recipe), **(metadata or {})})
         result = describe(self.recipe, self.original, self.graph, program)
         result |= {"file_bytes": len(data), "sections": file_sections(data)}
         return Compressed(self, program, data, result)
+
+
+def _lowered(graph: Graph) -> Program:
+    return lower(Graph(graph.module.cpu(), graph.example))
+
+
+def _lowered_widths(widths: Widths) -> Program:
+    first, *others = (replace(_lowered(graph), bits=bits) for bits, graph in widths.graphs.items())
+    return replace(first, variants=tuple(others))
 
 
 def prepare(
@@ -121,11 +139,9 @@ def prepare(
     base = fold_batch_norm(original) if stage.equalize or stage.requantize == "shift" else original
     base = equalize(base) if stage.equalize else base
     base = use_shift_norms(base) if stage.batch_norm == "shift" else base
-    graph = quantized_graph(base, recipe, batch)
-    calibrate(graph, batch)
-    share_out(graph, stage.bit_cost, stage.mean_bits)
-    if recipe.train.epochs == 0:
-        check_ranges(graph)
+    if stage.lower_bits:
+        return _prepare_widths(recipe, original, base, batch)
+    graph = _calibrated(base, recipe, batch)
     if stage.requantize == "shift":
         search_shifts(graph, base, batch, _timed(on_progress))
     what = Corrections(stage.rounding, stage.scale_correction, stage.bias_correction)
@@ -134,6 +150,25 @@ def prepare(
     if stage.requantize == "shift":
         round_biases(graph)
     return Job(recipe, graph, original)
+
+
+def _prepare_widths(recipe: Recipe, original: Graph, base: Graph, batch: Tensor) -> Job:
+    stage = recipe.stage[0]
+    graphs = {
+        bits: _calibrated(base, recipe.model_copy(update={"stage": [stage.at(bits)]}), batch)
+        for bits in (cast(int, stage.weight_bits), *stage.lower_bits)
+    }
+    widths = Widths(graphs)
+    return Job(recipe, widths.graphs[widths.bits[0]], original, widths)
+
+
+def _calibrated(base: Graph, recipe: Recipe, batch: Tensor) -> Graph:
+    stage, graph = recipe.stage[0], quantized_graph(base, recipe, batch)
+    calibrate(graph, batch)
+    share_out(graph, stage.bit_cost, stage.mean_bits)
+    if recipe.train.epochs == 0:
+        check_ranges(graph)
+    return graph
 
 
 def _timed(on_progress: Progress) -> OnLayer:

@@ -89,6 +89,9 @@ class QuantizeStage(Strict):
     `activation_method`: of activations, where it is not `method`. `first_last` bits of the first and the last layer and
     `residual_bits` of values that shortcuts and pools read, both by `edge_method`. "float" leaves that part in float32.
 
+    `lower_bits`: further bit-widths of inner layers and their activations, below `weight_bits`, over the same weights;
+    one file holds all, and the engine changes between them (method `adaptive`).
+
     `shared_inputs`: layers that read the same value share its quantizer; false: each has its own.
 
     `batch_norm = "shift"`: batch-norms that multiply by powers of two, in training and in the engine.
@@ -115,6 +118,7 @@ class QuantizeStage(Strict):
     weight_bits: Bits | Literal["mixed"] = 2
     mean_bits: float = Field(default=4.0, ge=1, le=8)
     activation_bits: Bits = 2
+    lower_bits: list[StrictInt] = []
     bit_cost: Criterion = "bits"
     edge_method: str = "lsq"
     first_last: FloatOr8 = 8
@@ -160,7 +164,32 @@ class QuantizeStage(Strict):
             raise RecipeError('equalize and requantize = "shift" fold batch-norms away; leave batch_norm = "exact"')
         if self.requantize == "shift":
             self._check_shifts()
+        if self.lower_bits:
+            self._check_lower_bits()
         return self
+
+    def at(self, bits: int) -> QuantizeStage:
+        """The stage of one bit-width, of a network of several. Activations that are float stay so."""
+        activation_bits = self.activation_bits if self.activation_bits == "float" else bits
+        return self.model_copy(update={"weight_bits": bits, "activation_bits": activation_bits, "lower_bits": []})
+
+    def _check_lower_bits(self) -> None:
+        all_bits = [self.weight_bits, *self.lower_bits]
+        if not isinstance(self.weight_bits, int) or sorted({*self.lower_bits, self.weight_bits}) != all_bits[::-1]:
+            raise RecipeError(f"lower_bits descend, below weight_bits; got {self.lower_bits} and {self.weight_bits!r}")
+        for bits in self.lower_bits:
+            _check_bits(self.method, lower_bits=bits)
+            _check_bits(self.method_of_activations, lower_bits=bits)
+        if self.activation_bits not in ("float", self.weight_bits):
+            raise RecipeError(
+                f"with lower_bits activation_bits is {self.weight_bits} or float; got {self.activation_bits}"
+            )
+        if "nested" not in method(self.method).claims:
+            known = ", ".join(key for key, parts in METHODS.items() if "nested" in parts.claims)
+            raise RecipeError(f"lower_bits need a method whose codes are nested ({known}), got {self.method!r}")
+        for key in ("hard_share", "equalize", "rounding", "requantize", "scale_correction", "bias_correction"):
+            if getattr(self, key) != QuantizeStage.model_fields[key].default:
+                raise RecipeError(f"lower_bits share their weights, which {key} would change; leave it out")
 
     def _check_shifts(self) -> None:
         overrides = [name for other in self.override for name in (other.method, other.activation_method) if name]
@@ -178,8 +207,8 @@ class QuantizeStage(Strict):
 # Keys that runs of earlier versions did not have: at their default they leave no trace in the fingerprint.
 ADDED_LATER = {
     "activation_method", "bit_cost", "mean_bits", "edge_method", "equalize", "rounding", "bias_correction",
-    "requantize", "scale_correction", "shared_inputs", "batch_norm", "hard_share", "hard_method", "hard_bits",
-    "hard_activation_bits",
+    "requantize", "scale_correction", "shared_inputs", "batch_norm", "lower_bits", "hard_share", "hard_method",
+    "hard_bits", "hard_activation_bits",
 }  # fmt: skip
 
 
@@ -210,6 +239,8 @@ class Train(Optimization):
     distill: float = Field(default=0.5, ge=0, le=1)
     temperature: float = Field(default=1.0, gt=0)
     penalty: float = Field(default=1.0, ge=0)
+    swap: float = Field(default=0.0, ge=0, le=1)
+    width_teacher: Literal["best", "highest", "next"] = "best"
     last_stage_epochs: int = Field(default=2, ge=0)
 
 
@@ -275,8 +306,9 @@ class Recipe(Strict):
         content = self.model_dump(include=trained, exclude=NOT_IN_WEIGHTS)
         if self.pretrain is None:
             del content["pretrain"]
-        if self.train.penalty == Train.model_fields["penalty"].default:
-            del content["train"]["penalty"]
+        for key in ("penalty", "swap", "width_teacher"):
+            if content["train"][key] == Train.model_fields[key].default:
+                del content["train"][key]
         if not self.model.start:
             del content["model"]["start"]
         for stage in content["stage"]:

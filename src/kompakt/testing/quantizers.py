@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -244,6 +244,15 @@ def _is_dyadic(case: QuantizerCase) -> None:
     assert (mantissa == 0.5).all(), "not dyadic: a scale is no power of two"
 
 
+def _is_nested(case: QuantizerCase) -> None:
+    deepest = replace(case, bits=max(case.parts.bits)).make()
+    quantizer, x = case.make(), case.values()
+    quantizer.fit(x)
+    deepest.rule = quantizer.rule  # what several bit-widths share
+    expected = deepest.encode(x)[0] >> (deepest.bits - case.bits)
+    assert np.array_equal(quantizer.encode(x)[0], expected), "not nested: codes are not the first bits of longer ones"
+
+
 CLAIMS: dict[str, Callable[[QuantizerCase], None]] = {
     "idempotent": _is_idempotent,
     "monotone": _is_monotone,
@@ -251,5 +260,6 @@ CLAIMS: dict[str, Callable[[QuantizerCase], None]] = {
     "odd": _is_odd,
     "dyadic": _is_dyadic,
     "scale_equivariant": _is_scale_equivariant,
+    "nested": _is_nested,
 }
 """What a method may claim beyond the contract, and the check of it."""

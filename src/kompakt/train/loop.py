@@ -9,21 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._core.errors import TrainingError
 from ..data import NO_LABEL, Dataset
 from ..quant import Moment, Quantizer, QuantizerTraining
+from ..quant.widths import networks_of
 from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
 from .evaluate import predict, score
 from .interrupt import Interrupt
+from .objective import make_objective
 from .optimizer import has_fast_bf16, learning_rate, make_optimizer
 from .replay import Replay
 from .settings import TrainSettings
-
-Forward = Callable[[Tensor], Tensor]
 
 
 def train(
@@ -55,7 +54,6 @@ class _Run:
         self.device = next(module.parameters()).device
         self.batches = Batches(dataset, settings.batch_size, settings.seed, self.device)
         self.optimizer = make_optimizer(module, settings)
-        self.is_checked = False
         self.quantizers = QuantizerTraining(module)
         if settings.distill > 0 and teacher is None:
             raise TrainingError(
@@ -64,10 +62,7 @@ class _Run:
         self.teacher = _frozen(teacher).to(self.device) if settings.distill > 0 and teacher is not None else None
         self.checkpoint, self.metrics_path = folder / "checkpoint.pt", folder / "metrics.jsonl"
         self.bf16 = settings.bf16 and has_fast_bf16(self.device)
-        self.forward: Forward = torch.compile(self.module) if settings.compile else self.module
-        self.teacher_forward: Forward | None = self.teacher
-        if settings.compile and self.teacher is not None:
-            self.teacher_forward = torch.compile(self.teacher)
+        self.objective = make_objective(self.module, settings, self.teacher)
 
     def go(self, resume: bool) -> Progress:
         self._check_fit()
@@ -128,17 +123,16 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, global_step / self.batches.steps)
         target, replay = self._target(x), Replay(self.module) if self.quantizers.has_controllers else None
-        loss = task_loss = self._loss(x, labels, target)
+        loss = task_loss = self._loss(x, labels, target, global_step)
         penalty = self.quantizers.penalty()
         if penalty is not None:
             loss = loss + self.settings.penalty * penalty
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if not self.is_checked:
+        if global_step == 0:
             _check_gradients(self.module)
-            self.is_checked = True
         if replay is not None:
-            again = functools.partial(replay, lambda: self._loss(x, labels, target))
+            again = functools.partial(replay, lambda: self._loss(x, labels, target, global_step))
             ends_epoch = (global_step + 1) % self.batches.steps == 0
             self.quantizers.before_step(Moment(task_loss.detach(), again, self.settings.penalty, ends_epoch))
         self.optimizer.step()
@@ -148,24 +142,14 @@ class _Run:
     @torch.no_grad()
     def _target(self, x: Tensor) -> Tensor | None:
         """What the teacher says."""
-        if self.teacher_forward is None:
-            return None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.teacher_forward(x).float().flatten(0, -2)
+            return self.objective.target(x)
 
-    def _loss(self, x: Tensor, labels: Tensor, target: Tensor | None) -> Tensor:
+    def _loss(self, x: Tensor, labels: Tensor, target: Tensor | None, global_step: int) -> Tensor:
         """Without penalties."""
+        done = global_step / (self.settings.epochs * self.batches.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = self.forward(x).float().flatten(0, -2)  # of every image, or of every step of every sequence
-            loss = F.cross_entropy(logits, labels.flatten(), ignore_index=NO_LABEL)
-            if target is None:
-                return loss
-            return (1 - self.settings.distill) * loss + self.settings.distill * self._distance(logits, target)
-
-    def _distance(self, logits: Tensor, target: Tensor) -> Tensor:
-        t = self.settings.temperature
-        distance: Tensor = F.kl_div(F.log_softmax(logits / t, 1), F.softmax(target / t, 1), reduction="batchmean")
-        return t * t * distance
+            return self.objective(x, labels, target, done)
 
     def _report(self, progress: Progress, losses: list[Tensor]) -> None:
         _check_finite(losses, progress)
@@ -183,8 +167,11 @@ class _Run:
             "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2),
         }  # fmt: skip
         if progress.epoch % self.settings.evaluate_every == 0 or progress.epoch == self.settings.epochs:
-            found = score(self.module, self.dataset, self.dataset.test)
-            record |= {f"val_{key}": value for key, value in found.items()}
+            for bits, network in networks_of(self.module):
+                found, suffix = score(network, self.dataset, self.dataset.test), "" if bits is None else f"_{bits}"
+                # Without a bit-width: of the only network, or of the highest.
+                record = {f"val_{key}": value for key, value in found.items()} | record
+                record |= {f"val_{key}{suffix}": value for key, value in found.items()}
         metrics.write(**record)
         self.on_progress(record)
 

@@ -17,6 +17,8 @@ class TrainSettings:
         weight_decay: on weights of layers only; never on batch-norm, biases and quantizer parameters.
         distill: share of the loss that compares with the float model's softmax (0 = labels only).
         penalty: factor of what the methods add to the loss (see `quant.Rule.penalty`).
+        swap: of a network of several bit-widths, probability of a block to be the teacher's, falling to 0.
+        width_teacher: who teaches lower bit-widths, see `train.objective.Collaboration`.
         last_stage_epochs: final epochs that go through whole integer levels.
         bf16: compute in bfloat16 where the CPU has it. compile: use torch.compile.
         checkpoint_s: seconds between checkpoints.
@@ -34,6 +36,8 @@ class TrainSettings:
     distill: float = 0.5
     temperature: float = 1.0
     penalty: float = 1.0
+    swap: float = 0.0
+    width_teacher: str = "best"
     last_stage_epochs: int = 2
     evaluate_every: int = 5
     seed: int = 0
@@ -42,11 +46,16 @@ class TrainSettings:
     checkpoint_s: float = 60.0
 
     def __post_init__(self) -> None:
-        for name, known in {"optimizer": ("sgd", "adam", "shift_adamax"), "schedule": ("cosine", "constant")}.items():
+        known_words = {
+            "optimizer": ("sgd", "adam", "shift_adamax"), "schedule": ("cosine", "constant"),
+            "width_teacher": ("best", "highest", "next"),
+        }  # fmt: skip
+        for name, known in known_words.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name in (
             "epochs", "weight_decay", "warmup_epochs", "last_stage_epochs", "seed", "momentum", "distill", "penalty",
+            "swap",
         ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must be 0 or more, got {getattr(self, name)}")
@@ -55,3 +64,5 @@ class TrainSettings:
                 raise TrainingError(f"{name} must be more than 0, got {getattr(self, name)}")
         if self.distill > 1 or self.momentum >= 1:
             raise TrainingError(f"distill is at most 1 and momentum below 1, got {self.distill} and {self.momentum}")
+        if self.swap > 1:
+            raise TrainingError(f"swap is a probability, at most 1, got {self.swap}")
