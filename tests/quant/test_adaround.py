@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kompakt.quant import Quantizer, adaround, method
-from kompakt.quant.adaround import ROWS, learned_rounding, neighbours
-from kompakt.quant.rows import input_rows, output_rows
+from kompakt.quant.adaround import learned_rounding, neighbours
+from kompakt.quant.rows import ROWS, input_rows, output_rows
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from kompakt.quant import Quantizer, adaround, method
 from kompakt.quant.attach import Choice, LayerChoice, attach, calibrate
 from kompakt.quant.correct import Corrections, channel_means, correct, fitting_scale
 from kompakt.quant.gptq import rounded_to_outputs
-from kompakt.quant.rows import output_rows
+from kompakt.quant.rows import ROWS, output_rows
 
 BATCH = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
@@ -97,9 +97,32 @@ def test_rounding_for_centred_inputs_does_not_work_for_their_mean():
     quantizer.fit(weight)
     spread = []
     for is_centred in (False, True):
-        error = x @ (rounded_to_outputs(layer, weight, quantizer.eval(), x, is_centred) - weight).T
+        error = x @ (rounded_to_outputs(layer, weight, quantizer.eval(), x, None, is_centred) - weight).T
         spread.append(float((error - error.mean(0)).square().mean()))
     assert spread[1] < 0.8 * spread[0]
+
+
+def test_rounding_for_the_float_outputs_undoes_what_the_layers_before_lost():
+    layer = nn.Linear(16, 8, bias=False)
+    torch.manual_seed(0)
+    x = torch.relu(torch.randn(3000, 16) @ torch.randn(16, 16))
+    lossy = 0.8 * x + 0.1 * x.roll(1, 1)
+    weight, wanted = layer.weight.detach(), layer(x).detach()
+    quantizer = Quantizer(method("mmse"), 4, True, 8)
+    quantizer.fit(weight)
+    own, undone = (rounded_to_outputs(layer, weight, quantizer.eval(), lossy, y) for y in (None, wanted))
+    assert (lossy @ undone.T - wanted).square().mean() < 0.5 * (lossy @ own.T - wanted).square().mean()
+
+
+def test_targets_that_the_weights_reach_change_nothing(original):
+    layer, x = original.module.get_submodule("group"), torch.randn(8, 8, 6, 6)
+    quantizer = Quantizer(method("mmse"), 4, True, 12)
+    quantizer.fit(layer.weight.detach())
+    wanted = output_rows(layer(x).detach(), ROWS)
+    own, same = (
+        rounded_to_outputs(layer, layer.weight, quantizer.eval(), x, y, is_centred=True) for y in (None, wanted)
+    )
+    assert torch.equal(own, same)
 
 
 def test_inputs_that_are_always_zero_are_harmless():

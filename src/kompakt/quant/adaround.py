@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from .quantizer import Quantizer
-from .rows import input_rows
+from .rows import ROWS, input_rows
 
-ROWS = 16_000  # positions that a layer's errors are counted at
 STEPS, LEARNING_RATE = 1500, 0.02
 STRETCH, SHIFT = 1.2, -0.1  # ζ - γ and γ of the rectified sigmoid
 FIRST_BETA, LAST_BETA, WARM_UP = 20.0, 2.0, 0.2
@@ -30,7 +29,7 @@ def learned_rounding(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor
         layer: Conv2d or Linear; gives stride, padding, dilation and groups.
         weight: float weights. quantizer: fitted; its levels are not changed.
         x: inputs as the quantized network has them. target: y (positions, O), the float network's outputs there, see
-            `rows.output_rows` with `ROWS`.
+            `rows.output_rows` with `rows.ROWS`.
     Source: Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization", ICML 2020, eq. 21-24.
     Differs: no ReLU in the error; whole batches and 1,500 steps; the error is relative to that of the nearest levels.
     """

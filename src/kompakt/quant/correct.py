@@ -16,9 +16,9 @@ from torch.nn.utils import parametrize
 
 from .._core.errors import QuantizerError
 from ..graph import Graph
-from .adaround import ROWS, learned_rounding
+from .adaround import learned_rounding
 from .gptq import rounded_to_outputs
-from .rows import output_rows
+from .rows import ROWS, output_rows
 from .slots import WeightSlot
 
 Rounding = Literal["nearest", "gptq", "adaround"]
@@ -91,7 +91,7 @@ class _Targets(fx.Interpreter):
     def __init__(self, graph: Graph, what: Corrections) -> None:
         super().__init__(graph.module)
         self.layers = {str(node.target) for node in graph.products()}
-        self.needs_means, self.needs_rows = what.bias, what.scale or what.rounding == "adaround"
+        self.needs_means, self.needs_rows = what.bias, what.scale or what.rounding != "nearest"
         self.means: dict[str, Tensor] = {}
         self.rows: dict[str, Tensor] = {}
 
@@ -145,10 +145,12 @@ class _Corrector(fx.Interpreter):
 
     def _round(self, layer: Any, target: str, x: Tensor) -> None:
         slot = layer.parametrizations.weight
+        if self.what.rounding == "nearest":
+            return
+        wanted = self.targets.rows[target]
         if self.what.rounding == "gptq":
-            slot.original.copy_(rounded_to_outputs(layer, slot.original, slot[0].quantizer, x, self.what.bias))
+            slot.original.copy_(rounded_to_outputs(layer, slot.original, slot[0].quantizer, x, wanted, self.what.bias))
         elif self.what.rounding == "adaround":
-            wanted = self.targets.rows[target]
             slot.original.copy_(learned_rounding(layer, slot.original, slot[0].quantizer, x, wanted))
 
     def _rescale(self, layer: Any, target: str, y: Tensor) -> None:

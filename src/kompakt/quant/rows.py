@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ROWS = 16_000  # positions that a layer's errors are counted at; it has at most some thousand inputs
 CHUNK = 16  # images
 
 
