@@ -11,6 +11,7 @@ import torch
 import kompakt as kp
 from kompakt._core.errors import DataError
 from kompakt.data import Dataset, Split, digits
+from kompakt.quant.assigned_bits import AssignedBits
 from kompakt.strategy import run_recipe
 from kompakt.strategy.evaluation import exact_images
 from kompakt.strategy.recipe import parse_recipe
@@ -115,6 +116,35 @@ def test_own_training_loop(data: Dataset) -> None:
     with torch.no_grad():
         simulated = job.module(x).numpy()
     assert np.abs(small(x.numpy()) - simulated).max() < 1e-3
+
+
+def test_own_training_loop_of_a_method_that_assigns_bits(data: Dataset) -> None:
+    torch.manual_seed(0)
+    x = torch.from_numpy(data.normalise(data.train.images[:64]))
+    labels = torch.from_numpy(data.train.labels[:64])
+    recipe = small_recipe(**{
+        "stage.method": "bmpq", "stage.activation_method": "lsq", "stage.weight_bits": 6, "stage.mean_bits": 3.0,
+    })  # fmt: skip
+    job = kp.prepare(DigitsNet(8), recipe, x)
+    rules = [m for m in job.module.modules() if isinstance(m, AssignedBits)]
+
+    def loss_of() -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(job.module(x), labels)
+
+    def bits_after_an_epoch() -> list[int]:
+        loss = loss_of()
+        loss.backward()
+        job.before_step(loss, loss_of, ends_epoch=True)
+        return [rule.whole_bits for rule in rules]
+
+    before, after = [rule.whole_bits for rule in rules], bits_after_an_epoch()
+    assert before == [6] * len(rules)
+    assert min(after) <= 3
+    job.last_stage()
+    rules[0].assign(5)
+    assert bits_after_an_epoch() == [5, *after[1:]], "bits are fixed in the last stage"
+    stored = {layer["weight_bits"] for layer in job.finish().result["layers"][1:-1]}
+    assert stored == {5, *after[1:]}
 
 
 def test_pairs_and_loaders_are_data(data: Dataset) -> None:
