@@ -65,6 +65,7 @@ const KernelSet& avx2_kernels() noexcept {
       lookup_tables,
       lookup_sums,
       {kLookupRows, kLookupInputs, kLookupTable, kLookupPart},
+      kGemvCodes,
   };
   return kernels;
 }

@@ -69,6 +69,7 @@ const KernelSet& avx512_kernels() noexcept {
       lookup_tables,
       lookup_sums,
       {kLookupRows, kLookupInputs, kLookupTable, kLookupPart},
+      kGemvCodes,
   };
   return kernels;
 }

@@ -169,10 +169,10 @@ struct Winograd4Args {
 //   bits 5, 6, 7: one vector in 8 * `bits` bytes, code after code, the low bit first.
 //   bits 8: one vector in one word; the codes are the levels themselves, signed.
 struct GemvArgs {
-  const uint8_t* in;  // (images, in_pitch), `inputs` of each count
+  const uint8_t* in;  // (images, in_pitch), `inputs` of each count; signed if `bases` are there
   size_t in_pitch;
   size_t images;
-  size_t inputs;
+  size_t inputs;  // at most kCodeInputs if `bases` are there
   int bits;
   const uint8_t* weights;  // (quads, chunks, 4, chunk): ceil(inputs / 64) vectors, the last chunk filled up
   size_t quads;
@@ -180,12 +180,15 @@ struct GemvArgs {
   size_t table_pitch;    // 0 where all rows share one
   const int32_t* bias;   // (quads, 4)
   const int32_t* sums;   // (quads, 4): sum of the row's levels
-  const int32_t* bases;  // (quads, 4): level of the first code, where it pays to multiply codes, evenly spaced; or null
+  const int32_t* bases;  // (quads, 4): level of the first code, where evenly spaced levels are multiplied as codes; or null
   const int32_t* steps;  // (quads, 4): from one level to the next, if `bases` are there
   int32_t* out;          // (images, pitch)
   size_t pitch;
-  size_t flush;  // as in DotArgs, of products with codes if `bases` are there; 0 where a sum of two may not fit int16
+  size_t flush;  // as in DotArgs; 0 where a sum of two may not fit int16
 };
+
+// Sums of this many products of signed bytes with codes, up to 240 where they lie in a byte, fit 32 bits.
+constexpr size_t kCodeInputs = size_t{1} << 16;
 
 // sums[row] += sum of the inputs whose bits are set in the row, for rows of bits, by look-ups in tables of sums of inputs.
 struct LookupArgs {
@@ -366,6 +369,7 @@ struct KernelSet {
   void (*lookup_tables)(const uint8_t* in, size_t bytes, uint8_t* tables) = nullptr;
   void (*lookup_sums)(const LookupSums& args) = nullptr;
   LookupShape lookup_shape = {0, 0, 0, 0};
+  unsigned gemv_codes = 0;          // widths whose codes `gemv` multiplies if levels are evenly spaced, as bits
   const KernelSet* base = nullptr;  // the level whose kernels this one takes where it has none of its own
 };
 

@@ -137,6 +137,9 @@ double winograd_cost(const KernelRow& row, const LayerSpec& spec, double stream)
   return static_cast<double>(tiles) * (blocks * products + transform) + stream;
 }
 
+// Share of a step's cycles where codes are multiplied as they are, without a look-up.
+constexpr double kCodeShare = 0.7;
+
 // Latency of a product. Grouped layers of one pixel have a single sum in hand, where each product waits for the last.
 constexpr double kWaitCycles = 4;
 
@@ -166,6 +169,7 @@ double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernel
     return tiles * work + gather_cycles(window, planes) + stream;
   }
   if (row.family == Family::Gemv) {
+    if (multiplies_codes(spec, kernels)) work *= kCodeShare;
     work += row.pair_cycles;
     // Codes that are expanded take longer than reading them, which goes on meanwhile.
     if (gemv_bits(spec, kernels) < 8) return std::max(tiles * work, stream);

@@ -1,5 +1,6 @@
 // Layers whose outputs read the whole map once: linear, and convolutions that give a single pixel. Weights stay packed
-// (GemvArgs); operands are bytes, level + offset, in the order (kh, kw, channel) in which the map is stored.
+// (GemvArgs); operands are bytes, level + offset, signed where codes are multiplied, in the order (kh, kw, channel) in which
+// the map is stored.
 #include <algorithm>
 #include <numeric>
 
@@ -57,14 +58,15 @@ class GemvLayer final : public Layer {
         bits_(gemv_bits(spec, kernels)),
         packer_(bits_),
         inputs_(spec.per_channel()) {
-    const int32_t offset = byte_offset(spec);
+    const bool is_coded = multiplies_codes(spec, kernels);
+    const int32_t offset = byte_offset(spec) - (is_coded ? excess_of_signed(spec) : 0);
     set_levels(spec, offset);
     set_ranks(spec.weight.encoding);
     set_tables(spec);
     const size_t outputs = window_.group_outputs();
     quads_ = (outputs + kQuad - 1) / kQuad;
     flush_ = narrow_sums(spec);
-    set_steps(narrow_sums(spec, (1 << bits_) - 1));
+    if (is_coded) set_steps();
     const size_t chunks = (inputs_ + kVector * packer_.vectors() - 1) / (kVector * packer_.vectors());
     quad_bytes_ = chunks * kQuad * packer_.chunk_bytes();
     const size_t rows = window_.groups * quads_ * kQuad;
@@ -162,18 +164,19 @@ class GemvLayer final : public Layer {
     }
   }
 
-  // Where levels are evenly spaced and larger than codes, more products with codes fit 16 bits: `flush` times two.
-  void set_steps(size_t flush) {
-    if (bits_ == 8 || flush <= flush_) return;
+  // What is taken from operands, which start at zero, to make signed bytes of them.
+  static int32_t excess_of_signed(const LayerSpec& spec) {
+    const std::vector<int16_t>& levels = spec.input.encoding.table;
+    return *std::max_element(levels.begin(), levels.end()) + byte_offset(spec) > 127 ? 128 : 0;
+  }
+
+  void set_steps() {
     const size_t rows = window_.groups * quads_ * kQuad;
     for (size_t row = 0; row < rows; ++row) {
       const int8_t* table = tables_.data() + row * table_pitch_;
       bases_.push_back(table[0]);
       steps_.push_back(table[1] - table[0]);
-      for (size_t i = 2; i < size_t{1} << bits_; ++i)
-        if (table[i] - table[i - 1] != steps_.back()) return bases_.clear();
     }
-    flush_ = flush;
   }
 
   // Operands are level + offset, so offset * sum(weights) must go.
@@ -220,6 +223,20 @@ class GemvLayer final : public Layer {
 bool reads_whole_map(const Window& window) {
   const bool is_whole = window.kernel_h == window.in.height && window.kernel_w == window.in.width;
   return is_whole && !window.is_padded() && (window.groups == 1 || window.taps() == 1);
+}
+
+bool multiplies_codes(const LayerSpec& spec, const KernelSet& kernels) {
+  const Encoding& encoding = spec.weight.encoding;
+  if ((kernels.gemv_codes >> encoding.bits & 1) == 0 || spec.per_channel() > kCodeInputs) return false;
+  const size_t codes = encoding.codes();
+  std::vector<int16_t> levels(codes);
+  for (size_t grain = 0; grain < encoding.grains; ++grain) {
+    const auto first = encoding.table.begin() + static_cast<std::ptrdiff_t>(grain * codes);
+    std::partial_sort_copy(first, first + static_cast<std::ptrdiff_t>(codes), levels.begin(), levels.end());
+    for (size_t i = 2; i < codes; ++i)
+      if (levels[i] - levels[i - 1] != levels[1] - levels[0]) return false;
+  }
+  return true;
 }
 
 int gemv_bits(const LayerSpec& spec, const KernelSet& kernels) {

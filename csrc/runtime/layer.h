@@ -109,6 +109,8 @@ bool fits_bytes(const LayerSpec& spec);
 bool reads_whole_map(const Window& window);
 // Bits of a weight as the packed kernel of this level stores it.
 int gemv_bits(const LayerSpec& spec, const KernelSet& kernels);
+// Whether that kernel multiplies codes, not levels, which are evenly spaced then.
+bool multiplies_codes(const LayerSpec& spec, const KernelSet& kernels);
 // Rows of bits that make the weights' levels, per output channel (lookup).
 size_t lookup_planes(const Encoding& encoding);
 // Whether levels of both sides are weighted sums of bits.

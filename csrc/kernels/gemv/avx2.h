@@ -1,23 +1,31 @@
 // Products with packed weights: codes of up to 4 bits become levels by vpshufb, vpmaddubsw multiplies.
 //
 // vpmaddubsw adds two products into 16 bits and saturates. Four ways keep it exact, by what the layer's ranges allow:
-// narrow (sums of `flush` times two products fit 16 bits), codes, wide (two products fit) and signed. Codes are narrow,
-// too: where levels are base + step * code, the code is multiplied, and base times the sum of the operands is added. With
-// signs the operand is x - 128, whose magnitude, at most 128, is multiplied by the level with the operand's sign: two
+// codes, narrow (sums of `flush` times two products fit 16 bits), wide (two products fit) and signed. Where levels are
+// base + step * code, the code is multiplied with a signed operand, and base times the sum of the operands is added: no
+// look-up, and as many products fit 16 bits as any way allows. With signs the operand is x - 128, whose magnitude, at most 128, is multiplied by the level with the operand's sign: two
 // such products always fit, and 128 times the sum of levels is added at the end.
 #pragma once
 
 // Widest codes that are expanded, besides 8.
 constexpr int kGemvBits = 4;
 
+// Widths whose codes are multiplied, as bits.
+constexpr unsigned kGemvCodes = 1U << 1 | 1U << 2 | 1U << 3 | 1U << 4;
+
 enum class Sums { narrow, wide, is_signed, codes };
 
 template <Sums S>
 constexpr bool is_narrow = S == Sums::narrow || S == Sums::codes;
 
-// Half vectors whose products with codes fit 16 bits together: all of a chunk, but of 3 bits half of it.
+// Chunks whose products of codes with signed bytes fit 16 bits together.
 template <int B>
-constexpr int code_run = B == 3 ? 8 : 2 * Packing<B>::vectors;
+constexpr size_t code_chunks = B == 8 ? 1 : 32767 / (2 * 128 * ((1 << B) - 1)) / (2 * Packing<B>::vectors);
+static_assert(code_chunks<1> > 0 && code_chunks<2> > 0 && code_chunks<3> > 0 && code_chunks<4> > 0);
+
+// Rows of a quad at a time: codes need no tables, so that all four fit the registers.
+template <int P, Sums S>
+constexpr int row_count = S == Sums::codes && P == 1 ? 4 : 2;
 
 // Places of codes in the low 4 bits of a byte: one table per row for each.
 template <int B>
@@ -66,18 +74,28 @@ KOMPAKT_INLINE inline __m256i levels_at(const uint8_t* chunk, size_t half, const
   }
 }
 
-// Sums over the lanes of two vectors, in the low half.
-inline __m128i sum_lanes(__m256i a, __m256i b) {
-  const __m256i pairs = _mm256_hadd_epi32(a, b);
+// Sums over the lanes of two vectors, in the low half; or of four.
+inline __m128i sum_lanes(const __m256i (&v)[2]) {
+  const __m256i pairs = _mm256_hadd_epi32(v[0], v[1]);
   const __m256i quads = _mm256_hadd_epi32(pairs, pairs);
   return _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
 }
+inline __m128i sum_lanes(const __m256i (&v)[4]) {
+  const __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+  return _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
+}
 
-inline __m128i load_two(const int32_t* at) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)); }
+template <int R>
+inline __m128i load_rows(const int32_t* at) {
+  const auto* rows = reinterpret_cast<const __m128i*>(at);
+  return R == 4 ? _mm_loadu_si128(rows) : _mm_loadl_epi64(rows);
+}
 
 template <Sums S>
 KOMPAKT_INLINE inline void add_products(__m256i& narrow, __m256i& sum, __m256i operand, __m256i level) {
-  if constexpr (is_narrow<S>) {
+  if constexpr (S == Sums::codes) {
+    add_narrow(narrow, _mm256_maddubs_epi16(level, operand));
+  } else if constexpr (S == Sums::narrow) {
     add_narrow(narrow, _mm256_maddubs_epi16(operand, level));
   } else {
     if constexpr (S == Sums::is_signed) {
@@ -96,34 +114,32 @@ inline __m256i first_bytes(size_t count) {
   return load_256(window + 32 - (count < 32 ? count : 32));
 }
 
-// Sums of two rows of a quad x P images, and the rows' tables. Plain arrays: g++ 12 keeps in memory what closures
-// capture.
-template <int B, int P>
-struct Pair {
-  using Sums = __m256i[P][2];
-  using Tables = __m256i[2][table_count<B> + 1];
+// Sums of R rows of a quad x P images, and the rows' tables. Plain arrays: g++ 12 keeps in memory what closures capture.
+template <int B, int P, int R>
+struct Rows {
+  using Sums = __m256i[P][R];
+  using Tables = __m256i[R][table_count<B> + 1];
 };
 
-template <int P>
-KOMPAKT_INLINE inline void widen(__m256i (&narrow)[P][2], __m256i (&sum)[P][2]) {
+template <int P, int R>
+KOMPAKT_INLINE inline void widen(__m256i (&narrow)[P][R], __m256i (&sum)[P][R]) {
   KOMPAKT_UNROLL
-  for (int i = 0; i < 2 * P; ++i) {
-    add_wide(sum[i / 2][i % 2], _mm256_madd_epi16(narrow[i / 2][i % 2], _mm256_set1_epi16(1)));
-    narrow[i / 2][i % 2] = _mm256_setzero_si256();
+  for (int i = 0; i < R * P; ++i) {
+    add_wide(sum[i / R][i % R], _mm256_madd_epi16(narrow[i / R][i % R], _mm256_set1_epi16(1)));
+    narrow[i / R][i % R] = _mm256_setzero_si256();
   }
 }
 
 // Adds half a vector, 32 operands, number I in a chunk, and those behind it, of which `count` operands are left.
-template <int B, int P, Sums S, int I>
+template <int B, int P, Sums S, int R, int I>
 KOMPAKT_INLINE inline void add_halves(const uint8_t* w, const uint8_t* const (&x)[P], size_t at, size_t count,
-                                      typename Pair<B, P>::Tables& table, typename Pair<B, P>::Sums& narrow,
-                                      typename Pair<B, P>::Sums& sum) {
+                                      typename Rows<B, P, R>::Tables& table, typename Rows<B, P, R>::Sums& narrow,
+                                      typename Rows<B, P, R>::Sums& sum) {
   if constexpr (I < 2 * Packing<B>::vectors) {
     if (count <= 32 * I) return;
-    if constexpr (S == Sums::codes && I > 0 && I % code_run<B> == 0) widen(narrow, sum);
-    __m256i level[2];
+    __m256i level[R];
     KOMPAKT_UNROLL
-    for (int r = 0; r < 2; ++r) {
+    for (int r = 0; r < R; ++r) {
       const uint8_t* chunk = w + r * Packing<B>::bytes;
       level[r] = S == Sums::codes ? codes_at<B, I / 2>(chunk, I % 2) : levels_at<B, I / 2>(chunk, I % 2, table[r]);
     }
@@ -133,25 +149,28 @@ KOMPAKT_INLINE inline void add_halves(const uint8_t* w, const uint8_t* const (&x
       if (S == Sums::is_signed) operand = _mm256_xor_si256(operand, _mm256_set1_epi8(-128));
       if (count < 32 * I + 32) operand = _mm256_and_si256(operand, first_bytes(count - 32 * I));
       KOMPAKT_UNROLL
-      for (int r = 0; r < 2; ++r) add_products<S>(narrow[p][r], sum[p][r], operand, level[r]);
+      for (int r = 0; r < R; ++r) add_products<S>(narrow[p][r], sum[p][r], operand, level[r]);
     }
-    add_halves<B, P, S, I + 1>(w, x, at, count, table, narrow, sum);
+    add_halves<B, P, S, R, I + 1>(w, x, at, count, table, narrow, sum);
   }
 }
 
-// Sum of the operands of an image.
+// Sum of the operands of an image, signed bytes.
 inline int32_t sum_operands(const uint8_t* x, size_t count) {
   __m256i sum = _mm256_setzero_si256();
-  for (size_t at = 0; at < count; at += 32)
-    sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_and_si256(load_256(x + at), first_bytes(count - at)),
-                                                _mm256_setzero_si256()));
-  return _mm_cvtsi128_si32(sum_lanes(sum, sum));  // halves of 64-bit sums, which stay below 2^31
+  const __m256i sign = _mm256_set1_epi8(-128);
+  for (size_t at = 0; at < count; at += 32) {
+    const __m256i bytes = _mm256_and_si256(_mm256_xor_si256(load_256(x + at), sign), first_bytes(count - at));
+    sum = _mm256_add_epi64(sum, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
+  }
+  const __m256i all[2] = {sum, sum};  // halves of 64-bit sums, which stay below 2^31
+  return _mm_cvtsi128_si32(sum_lanes(all)) - static_cast<int32_t>(128 * count);
 }
 
-template <int B>
-KOMPAKT_INLINE inline void load_pair(const GemvArgs& a, size_t row, __m256i (&table)[2][table_count<B> + 1]) {
+template <int B, int R>
+KOMPAKT_INLINE inline void load_rows_tables(const GemvArgs& a, size_t row, __m256i (&table)[R][table_count<B> + 1]) {
   KOMPAKT_UNROLL
-  for (int r = 0; r < 2; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
+  for (int r = 0; r < R; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
 }
 
 // Asks for the chunks of all four rows that come a little later, so that a quad's second pair of rows finds them near.
@@ -164,47 +183,52 @@ KOMPAKT_INLINE inline void fetch_chunks(const uint8_t* w) {
     _mm_prefetch(reinterpret_cast<const char*>(w + kAhead + i), _MM_HINT_T0);
 }
 
-// Rows [first, end), two at a time, x P images. A table that all rows share is loaded once.
+// Rows [first, end), two or four at a time, x P images. A table that all rows share is loaded once.
 template <int B, int P, Sums S>
 void gemv_tile(const GemvArgs& a, size_t first, size_t end, size_t image) {
+  constexpr int R = row_count<P, S>;
   constexpr size_t step = 64 * Packing<B>::vectors;
-  const size_t full = a.inputs / step, runs = is_narrow<S> ? a.flush / (2 * Packing<B>::vectors) : full;
-  const size_t room = runs > 0 ? runs : 1;
+  const size_t full = a.inputs / step, runs = S == Sums::narrow ? a.flush / (2 * Packing<B>::vectors) : full;
+  const size_t room = S == Sums::codes ? code_chunks<B> : runs > 0 ? runs : 1;
   const uint8_t* x[P];
   __m128i total[P];  // of an image's operands
-  typename Pair<B, P>::Tables table;
-  load_pair<B>(a, first, table);
+  typename Rows<B, P, R>::Tables table;
+  if (S != Sums::codes) load_rows_tables<B, R>(a, first, table);
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p) {
     x[p] = a.in + (image + p) * a.in_pitch;
     if (S == Sums::codes) total[p] = _mm_set1_epi32(sum_operands(x[p], a.inputs));
   }
-  for (size_t row = first; row < end; row += 2) {
-    if (S != Sums::codes && row > first && a.table_pitch > 0) load_pair<B>(a, row, table);
-    typename Pair<B, P>::Sums narrow, sum;
+  for (size_t row = first; row < end; row += R) {
+    if (S != Sums::codes && row > first && a.table_pitch > 0) load_rows_tables<B, R>(a, row, table);
+    typename Rows<B, P, R>::Sums narrow, sum;
     KOMPAKT_UNROLL
-    for (int i = 0; i < 2 * P; ++i) narrow[i / 2][i % 2] = sum[i / 2][i % 2] = _mm256_setzero_si256();
+    for (int i = 0; i < R * P; ++i) narrow[i / R][i % R] = sum[i / R][i % R] = _mm256_setzero_si256();
     const uint8_t* w = quad_weights<B>(a, row / 4) + row % 4 * Packing<B>::bytes;
     size_t at = 0;
     for (size_t done = 0; done < full;) {
       const size_t stop = full - done < room ? full : done + room;
       for (; done < stop; ++done, w += 4 * Packing<B>::bytes, at += step) {
         if (B < 8 && row % 4 == 0) fetch_chunks<B>(w);
-        add_halves<B, P, S, 0>(w, x, at, step, table, narrow, sum);
+        add_halves<B, P, S, R, 0>(w, x, at, step, table, narrow, sum);
       }
       if (is_narrow<S>) widen(narrow, sum);
     }
-    add_halves<B, P, S, 0>(w, x, at, a.inputs - at, table, narrow, sum);
+    add_halves<B, P, S, R, 0>(w, x, at, a.inputs - at, table, narrow, sum);
     if (is_narrow<S>) widen(narrow, sum);
-    __m128i bias = load_two(a.bias + row);
-    if (S == Sums::is_signed) bias = _mm_add_epi32(bias, _mm_slli_epi32(load_two(a.sums + row), 7));
+    __m128i bias = load_rows<R>(a.bias + row);
+    if (S == Sums::is_signed) bias = _mm_add_epi32(bias, _mm_slli_epi32(load_rows<R>(a.sums + row), 7));
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {
-      __m128i all = sum_lanes(sum[p][0], sum[p][1]);
+      __m128i all = sum_lanes(sum[p]);
       if (S == Sums::codes)
-        all = _mm_add_epi32(_mm_mullo_epi32(all, load_two(a.steps + row)),
-                            _mm_mullo_epi32(total[p], load_two(a.bases + row)));
-      _mm_storel_epi64(reinterpret_cast<__m128i*>(a.out + (image + p) * a.pitch + row), _mm_add_epi32(bias, all));
+        all = _mm_add_epi32(_mm_mullo_epi32(all, load_rows<R>(a.steps + row)),
+                            _mm_mullo_epi32(total[p], load_rows<R>(a.bases + row)));
+      auto* out = reinterpret_cast<__m128i*>(a.out + (image + p) * a.pitch + row);
+      if (R == 4)
+        _mm_storeu_si128(out, _mm_add_epi32(bias, all));
+      else
+        _mm_storel_epi64(out, _mm_add_epi32(bias, all));
     }
   }
 }
@@ -226,7 +250,7 @@ void gemv_rows(const GemvArgs& a) {
 
 template <int B>
 void gemv_bits(const GemvArgs& a) {
-  if (B < 8 && a.bases != nullptr && a.flush >= code_run<B>) return gemv_rows<B, Sums::codes>(a);
+  if (B < 8 && a.bases != nullptr) return gemv_rows<B, Sums::codes>(a);
   if (a.flush >= 2 * Packing<B>::vectors) return gemv_rows<B, Sums::narrow>(a);
   if (a.flush > 0) return gemv_rows<B, Sums::wide>(a);
   gemv_rows<B, Sums::is_signed>(a);

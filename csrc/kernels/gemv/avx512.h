@@ -2,6 +2,9 @@
 //
 // vpermb looks at the low 6 bits of an index only. Codes of 2 and 3 bits therefore need no mask: a table of 64 entries
 // that repeats along the other bits finds the code where it lies. One such table exists for each place in a byte.
+//
+// Evenly spaced levels of 2 and 4 bits are not looked up: codes, where they lie in a byte, are the unsigned factors of
+// vpdpbusd, operands the signed ones. Every place has sums of its own, which are shifted once at the end.
 #pragma once
 
 // Widest codes that are expanded, besides 8.
@@ -85,19 +88,31 @@ inline __m128i sum_lanes(__m512i v0, __m512i v1, __m512i v2, __m512i v3) {
   return _mm_add_epi32(_mm256_castsi256_si128(d), _mm256_extracti128_si256(d, 1));
 }
 
+// Codes of vector I of a chunk, times 2^(B I) or, with `is_shifted`, times one.
+template <int B, int I>
+KOMPAKT_INLINE inline __m512i codes_at(const uint8_t* chunk, bool is_shifted) {
+  constexpr int shift = B * I;
+  const __m512i word = _mm512_loadu_si512(chunk);
+  const __m512i codes = is_shifted && shift > 0 ? _mm512_srli_epi16(word, shift) : word;
+  return _mm512_and_si512(codes, _mm512_set1_epi8(static_cast<char>(((1 << B) - 1) << (is_shifted ? 0 : shift))));
+}
+
 // Sums of one quad of rows x P images. Plain arrays and references: g++ 12 keeps in memory what closures capture.
-template <int B, int P>
+// C: codes are multiplied.
+template <int B, int P, bool C>
 struct Quad {
-  static constexpr int chains = P == 1 ? 2 : 1;  // enough sums in flight to hide the latency
+  static constexpr bool has_places = C && P == 1;  // sums of their own for every place in a byte
+  static constexpr int chains = has_places ? Packing<B>::vectors : P == 1 ? 2 : 1;  // enough to hide the latency
   using Sums = __m512i[chains][P][4];
   using Tables = __m512i[4][table_count<B> + 1];
 };
 
 // Adds vector I of a chunk and those behind it, of which `count` operands are left.
-template <int B, int P, int I>
+template <int B, int P, bool C, int I>
 KOMPAKT_INLINE inline void add_vectors(const uint8_t* w, const uint8_t* const (&x)[P], size_t at, size_t count,
-                                       const __m512i* patterns, typename Quad<B, P>::Tables& table,
-                                       typename Quad<B, P>::Sums& sum) {
+                                       const __m512i* patterns, typename Quad<B, P, C>::Tables& table,
+                                       typename Quad<B, P, C>::Sums& sum) {
+  using Quad = Quad<B, P, C>;
   if constexpr (I < Packing<B>::vectors) {
     if (count <= 64 * I) return;
     const __mmask64 used = count >= 64 * I + 64 ? ~__mmask64{0} : ~__mmask64{0} >> (64 * I + 64 - count);
@@ -107,48 +122,81 @@ KOMPAKT_INLINE inline void add_vectors(const uint8_t* w, const uint8_t* const (&
     for (int p = 0; p < P; ++p) operand[p] = _mm512_maskz_loadu_epi8(used, x[p] + at + 64 * I);
     KOMPAKT_UNROLL
     for (int r = 0; r < 4; ++r) {
-      const __m512i level = expand<B, I>(w + r * Packing<B>::bytes, table[r], patterns);
-      KOMPAKT_UNROLL
-      for (int p = 0; p < P; ++p) accumulate(sum[I % Quad<B, P>::chains][p][r], operand[p], signed_bytes, level);
+      const uint8_t* chunk = w + r * Packing<B>::bytes;
+      if constexpr (C) {
+        const __m512i codes = codes_at<B, I>(chunk, !Quad::has_places);
+        KOMPAKT_UNROLL
+        for (int p = 0; p < P; ++p) accumulate(sum[I % Quad::chains][p][r], codes, signed_bytes, operand[p]);
+      } else {
+        const __m512i level = expand<B, I>(chunk, table[r], patterns);
+        KOMPAKT_UNROLL
+        for (int p = 0; p < P; ++p) accumulate(sum[I % Quad::chains][p][r], operand[p], signed_bytes, level);
+      }
     }
-    add_vectors<B, P, I + 1>(w, x, at, count, patterns, table, sum);
+    add_vectors<B, P, C, I + 1>(w, x, at, count, patterns, table, sum);
   }
 }
 
+// Sum of the operands of an image, signed bytes.
+inline int32_t sum_operands(const uint8_t* x, size_t count) {
+  __m512i sum = _mm512_setzero_si512();
+  for (size_t at = 0; at < count; at += 64) {
+    const __mmask64 used = count - at >= 64 ? ~__mmask64{0} : ~__mmask64{0} >> (64 + at - count);
+    sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(used, x + at));
+  }
+  return _mm512_reduce_add_epi32(sum);
+}
+
+// Sums of the chains of one image.
+template <int B, int P, bool C>
+KOMPAKT_INLINE inline __m128i sum_chains(typename Quad<B, P, C>::Sums& sum, int p) {
+  constexpr int chains = Quad<B, P, C>::chains;
+  KOMPAKT_UNROLL
+  for (int i = 4; i < 4 * chains; ++i) {
+    const __m512i more = sum[i / 4][p][i % 4];
+    sum[0][p][i % 4] = _mm512_add_epi32(sum[0][p][i % 4], C ? _mm512_srai_epi32(more, i / 4 * B) : more);
+  }
+  return sum_lanes(sum[0][p][0], sum[0][p][1], sum[0][p][2], sum[0][p][3]);
+}
+
+inline __m128i load_quad(const int32_t* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); }
+
 // Quads [first, end) x P images. A table that all rows share is loaded once.
-template <int B, int P>
+template <int B, int P, bool C>
 void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t first, size_t end, size_t image) {
   constexpr size_t step = 64 * Packing<B>::vectors;
   const uint8_t* x[P];
-  typename Quad<B, P>::Tables table;
+  __m128i total[P];  // of an image's operands
+  typename Quad<B, P, C>::Tables table;
   KOMPAKT_UNROLL
-  for (int p = 0; p < P; ++p) x[p] = a.in + (image + p) * a.in_pitch;
+  for (int p = 0; p < P; ++p) {
+    x[p] = a.in + (image + p) * a.in_pitch;
+    if (C) total[p] = _mm_set1_epi32(sum_operands(x[p], a.inputs));
+  }
   for (size_t quad = first; quad < end; ++quad) {
-    if (quad == first || a.table_pitch > 0) {
+    if (!C && (quad == first || a.table_pitch > 0)) {
       KOMPAKT_UNROLL
       for (int r = 0; r < 4; ++r) load_tables<B>(a.tables + (quad * 4 + r) * a.table_pitch, patterns, table[r]);
     }
-    typename Quad<B, P>::Sums sum;
+    typename Quad<B, P, C>::Sums sum;
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {
       KOMPAKT_UNROLL
-      for (int i = 0; i < 4 * Quad<B, P>::chains; ++i) sum[i / 4][p][i % 4] = _mm512_setzero_si512();
+      for (int i = 0; i < 4 * Quad<B, P, C>::chains; ++i) sum[i / 4][p][i % 4] = _mm512_setzero_si512();
     }
     const uint8_t* w = quad_weights<B>(a, quad);
     size_t at = 0;
     for (; at + step <= a.inputs; at += step, w += 4 * Packing<B>::bytes)
-      add_vectors<B, P, 0>(w, x, at, step, patterns, table, sum);
-    add_vectors<B, P, 0>(w, x, at, a.inputs - at, patterns, table, sum);
-    const __m128i bias = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a.bias + quad * 4));
+      add_vectors<B, P, C, 0>(w, x, at, step, patterns, table, sum);
+    add_vectors<B, P, C, 0>(w, x, at, a.inputs - at, patterns, table, sum);
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p) {
-      if (P == 1) {
-        KOMPAKT_UNROLL
-        for (int r = 0; r < 4; ++r) sum[0][p][r] = _mm512_add_epi32(sum[0][p][r], sum[Quad<B, P>::chains - 1][p][r]);
-      }
-      const __m128i all = sum_lanes(sum[0][p][0], sum[0][p][1], sum[0][p][2], sum[0][p][3]);
+      __m128i all = sum_chains<B, P, C>(sum, p);
+      if (C)
+        all = _mm_add_epi32(_mm_mullo_epi32(all, load_quad(a.steps + quad * 4)),
+                            _mm_mullo_epi32(total[p], load_quad(a.bases + quad * 4)));
       int32_t* out = a.out + (image + p) * a.pitch + quad * 4;
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_add_epi32(bias, all));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_add_epi32(load_quad(a.bias + quad * 4), all));
     }
   }
 }
@@ -156,16 +204,27 @@ void gemv_tile(const GemvArgs& a, const __m512i* patterns, size_t first, size_t 
 // Quads whose weights stay near the core while tiles of images read them in turn.
 constexpr size_t kQuads = 8;
 
-template <int B>
-void gemv_bits(const GemvArgs& a) {
+template <int B, bool C>
+void gemv_quads(const GemvArgs& a) {
   __m512i patterns[table_count<B> + 1];
   for (int i = 0; i < table_count<B>; ++i)
     patterns[i] = Packing<B>::is_string ? spread_pattern(B) : index_pattern(i * B, (1 << B) - 1);
-  for (size_t q = 0; q < a.quads; q += kQuads) {
-    const size_t end = a.quads - q < kQuads ? a.quads : q + kQuads;
+  const size_t run = a.images == 1 ? a.quads : kQuads;
+  for (size_t q = 0; q < a.quads; q += run) {
+    const size_t end = a.quads - q < run ? a.quads : q + run;
     size_t image = 0;
-    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4>(a, patterns, q, end, image);
-    for (; image + 2 <= a.images; image += 2) gemv_tile<B, 2>(a, patterns, q, end, image);
-    for (; image < a.images; ++image) gemv_tile<B, 1>(a, patterns, q, end, image);
+    for (; image + 4 <= a.images; image += 4) gemv_tile<B, 4, C>(a, patterns, q, end, image);
+    for (; image + 2 <= a.images; image += 2) gemv_tile<B, 2, C>(a, patterns, q, end, image);
+    for (; image < a.images; ++image) gemv_tile<B, 1, C>(a, patterns, q, end, image);
   }
+}
+
+// Widths whose codes are multiplied, as bits.
+constexpr unsigned kGemvCodes = 1U << 2 | 1U << 4;
+
+template <int B>
+void gemv_bits(const GemvArgs& a) {
+  if constexpr ((kGemvCodes >> B & 1) != 0)
+    if (a.bases != nullptr) return gemv_quads<B, true>(a);
+  gemv_quads<B, false>(a);
 }
