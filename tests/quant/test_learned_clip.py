@@ -36,6 +36,13 @@ def test_the_clip_learns_from_clipped_values_alone(bits):
     assert none.rule.clip.grad.item() == 0
 
 
+def test_a_value_on_the_clip_counts_as_clipped():
+    x, some = torch.tensor([0.0, 1.0, 1.25, 1.5]).requires_grad_(), quantizer(2, 1.25)
+    some(x).sum().backward()
+    assert x.grad.tolist() == [1, 1, 0, 0]
+    assert some.rule.clip.grad.item() == 2
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_the_calibrated_gradient_is_that_of_lsq_over_the_number_of_steps(bits):
     """Card, section 3: α = s·(2^b - 1)."""
