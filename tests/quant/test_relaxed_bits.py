@@ -63,7 +63,7 @@ def test_without_a_cost_bits_do_not_fall():
     given = rules(40)
     given[0][0].relaxed.fill_(3.0)
     given[0][0].assign(3)
-    probe(given, lambda bits: 4.0**-bits, penalty=0.0, steps=200)
+    probe(given, lambda bits: 4.0**-bits, penalty=0.0, steps=50)
     assert given[0][0].relaxed.item() > 3
 
 
@@ -85,9 +85,9 @@ def test_bits_are_frozen_above_the_last_gap_that_pays(level):
 def test_dearer_bits_are_fewer():
     """Card, test 4."""
     found = []
-    for penalty in (1.0, 4.0, 16.0, 64.0):
+    for penalty in (4.0, 16.0, 64.0):
         given = [activation()]
-        probe(given, lambda bits: 4.0**-bits, penalty, steps=1500)
+        probe(given, lambda bits: 4.0**-bits, penalty, steps=400)
         found.append(given[0][0].whole_bits)
     assert all(a >= b for a, b in pairwise(found)), found
     assert found[0] > found[-1]
@@ -117,7 +117,7 @@ def test_every_tensor_has_its_turn_and_its_share_of_the_cost():
 
 def test_weights_cost_only_while_they_are_above_their_budget():
     given = rules(40, 120, mean_bits=5.0)
-    probe(given, lambda *bits: 0.0, penalty=50.0, steps=400)
+    probe(given, lambda *bits: 0.0, penalty=50.0, steps=60)
     assert mean_weight_bits(given) <= 5
     assert mean_weight_bits(given) > 4
 
@@ -125,11 +125,11 @@ def test_weights_cost_only_while_they_are_above_their_budget():
 def test_weights_are_not_frozen_above_their_budget():
     """The larger one of the bit-widths between which a weight goes to and fro does not fit."""
     given = rules(40, mean_bits=3.5)
-    probe(given, lambda bits: 0.5 * 4.0**-bits, penalty=50.0, steps=400)
+    probe(given, lambda bits: 0.5 * 4.0**-bits, penalty=50.0, steps=80)
     assert given[0][0].reversals > REVERSALS
     assert not given[0][0].frozen
     given[0][0].mean_bits = 4.0
-    probe(given, lambda bits: 0.5 * 4.0**-bits, penalty=50.0, steps=50)
+    probe(given, lambda bits: 0.5 * 4.0**-bits, penalty=50.0, steps=20)
     assert (given[0][0].whole_bits, bool(given[0][0].frozen)) == (4, True)
 
 
