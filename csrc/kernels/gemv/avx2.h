@@ -173,7 +173,8 @@ KOMPAKT_INLINE inline void load_rows_tables(const GemvArgs& a, size_t row, __m25
   for (int r = 0; r < R; ++r) load_tables<B>(a.tables + (row + r) * a.table_pitch, table[r]);
 }
 
-// Asks for the chunks of all four rows that come a little later, so that a quad's second pair of rows finds them near.
+// Asks for the chunks of all four rows that come a little later, so that a quad's second pair of rows finds them near. Four
+// rows at a time read in one direction, faster without.
 // Wide chunks of 8 bits are read fast enough without, and slower with it.
 template <int B>
 KOMPAKT_INLINE inline void fetch_chunks(const uint8_t* w) {
@@ -209,7 +210,7 @@ void gemv_tile(const GemvArgs& a, size_t first, size_t end, size_t image) {
     for (size_t done = 0; done < full;) {
       const size_t stop = full - done < room ? full : done + room;
       for (; done < stop; ++done, w += 4 * Packing<B>::bytes, at += step) {
-        if (B < 8 && row % 4 == 0) fetch_chunks<B>(w);
+        if (B < 8 && R == 2 && row % 4 == 0) fetch_chunks<B>(w);
         add_halves<B, P, S, R, 0>(w, x, at, step, table, narrow, sum);
       }
       if (is_narrow<S>) widen(narrow, sum);
