@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from kompakt.artifact import to_bytes
+from kompakt.deploy import lower
+from kompakt.engine import load
+from kompakt.engine.reference import run
+from kompakt.graph import trace, use_shift_norms
 from kompakt.quant import METHODS, Quantizer, QuantizerTraining
+from kompakt.quant.attach import attach, calibrate
+from support.nets import scramble
 from support.quantized import EIGHT, Setup, layer, quantized
 
 BITS = (2, 3, 4)
@@ -113,3 +120,34 @@ def test_a_float_weight_goes_on_where_nothing_is_discrete():
     before = weight.clone()
     quantizer.rule.follow(weight)
     assert torch.equal(weight, before)
+
+
+def test_a_network_of_powers_needs_no_product_but_shifts():
+    """Card, test 4: integers with shifts alone equal the float simulation exactly, here with batch-norms by shifts."""
+    torch.manual_seed(0)
+    parts: list[nn.Module] = []
+    for inputs, outputs in ((3, 8), (8, 16), (16, 8)):
+        parts += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    net = nn.Sequential(*parts, nn.Flatten(), nn.Linear(8 * 64, 5, bias=False)).eval()
+    for part in parts[1::3]:
+        scramble(part)
+    x = normal(16, 3, 8, 8)
+    graph = use_shift_norms(trace(net, x))
+    ends = layer("shift8", "shift8")
+    inner = layer("discrete_powers4", "shift4")
+    graph = attach(graph, {"0": ends, "3": inner, "6": inner, "10": layer("discrete_powers4", "shift8")}, None)
+    calibrate(graph, x)
+    program = lower(graph)
+    weights = [node.attrs["weight"] for node in program.nodes if "weight" in node.attrs]
+    assert all(set(np.abs(w.levels()).flatten().tolist()) <= {0, *2 ** np.arange(7)} for w in weights[1:])
+    factors = [node.attrs["m"] for node in program.nodes if node.op == "affine"]
+    assert all((np.abs(np.frexp(m[m != 0])[0]) == 0.5).all() for m in factors), "every factor is a power of two"
+    inside = [node.op for node in program.nodes if node.name in ("3", "6")] + [
+        node.op for node in program.nodes if node.op == "threshold"
+    ]
+    assert inside == ["conv2d", "conv2d", "threshold", "threshold"], "between 4-bit codes there are integers alone"
+    with torch.no_grad():
+        expected = graph.module.eval()(x).numpy()
+    engine = load(to_bytes(program, {}))(x.numpy())
+    assert np.array_equal(engine, run(program, x.numpy()))
+    assert np.array_equal(engine, expected), "zero tolerance"

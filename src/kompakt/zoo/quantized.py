@@ -16,7 +16,6 @@ from ..data import card as read_card
 from ..data import pretrained_folder
 
 Parameters = dict[str, Tensor]
-END_LEVEL = 127  # of 8-bit layers at both ends
 
 
 @dataclass
@@ -105,12 +104,8 @@ TENSORS: dict[str, Callable[[Quantized, str, str, Tensor], Any]] = {
 
 
 def _normalised(found: Quantized) -> None:
-    """Weights are divided by their deviation before they meet levels; those of both ends have 8-bit integers."""
+    """Weights are divided by their deviation before they meet levels."""
     for layer, parameters in found.of_weights.items():
         weight = found.weights[f"{layer}.weight"]
         mean, deviation = weight.mean().reshape(1), weight.std().reshape(1)
         parameters |= {"mean": mean, "deviation": deviation, "unit": torch.ones(1)}
-    for key, weight in found.weights.items():
-        layer = key.removesuffix(".weight")
-        if key.endswith(".weight") and weight.dim() > 1 and layer not in found.of_weights:
-            found.of_weights[layer] = {"step": weight.abs().max().reshape(1) / END_LEVEL}
