@@ -109,16 +109,16 @@ class TwoLevels(Rule):
 def whole_pair(levels: Tensor) -> tuple[Tensor, Tensor]:
     """Whole numbers (G, 2) of at most 127 and a scale (G, 1), whose products are nearest to `levels` (G, 2).
 
-    All sizes of the larger number are tried; the ratio is then off by less than 1 / 127 of the larger level, in most
-    cases by far less.
+    All sizes of the larger number are tried, each with the scale of least squared error.
     """
     larger = levels.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny * 2**24)
+    shares = (levels / larger)[:, :, None]
     sizes = torch.arange(1, LARGEST + 1, device=levels.device, dtype=levels.dtype)
-    tried = (levels / larger)[:, :, None] * sizes
-    errors = ((torch.round(tried) - tried).abs() / sizes).amax(1)
-    size = sizes[errors.argmin(1)][:, None]
-    scale = to_16_bits(larger / size)
-    return torch.round(levels / larger * size), scale
+    whole = torch.round(shares * sizes)
+    scales = ((whole * shares).sum(1) / whole.square().sum(1).clamp_min(1)).clamp_min(1 / LARGEST)
+    best = (whole * scales[:, None] - shares).square().sum(1).argmin(1)[:, None]
+    pairs = whole.gather(2, best[:, :, None].expand(-1, 2, 1))[:, :, 0]
+    return pairs, to_16_bits(scales.gather(1, best) * larger)
 
 
 def _best_scale(values: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
