@@ -22,8 +22,8 @@ namespace {
 #include "kernels/gemv/body.h"
 #include "kernels/lookup/avx2.h"
 #include "kernels/lookup/body.h"
-#include "kernels/planes/avx2.h"
 #include "kernels/planes/sums.h"
+#include "kernels/planes/avx2.h"
 #include "kernels/real/avx2.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
@@ -61,6 +61,7 @@ const KernelSet& avx2_kernels() noexcept {
       {unary, layer_norm, softmax, lstm, gru},
       {1, 24, true},
       {1, 24, true},
+      {4, 1, 24},
       lookup,
       lookup_tables,
       lookup_sums,

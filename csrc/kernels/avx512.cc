@@ -26,8 +26,8 @@ namespace {
 #include "kernels/gemv/body.h"
 #include "kernels/lookup/avx512.h"
 #include "kernels/lookup/body.h"
-#include "kernels/planes/avx512.h"
 #include "kernels/planes/sums.h"
+#include "kernels/planes/avx512.h"
 #include "kernels/real/avx512.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
@@ -65,6 +65,7 @@ const KernelSet& avx512_kernels() noexcept {
       {unary, layer_norm, softmax, lstm, gru},
       {1, 24, true},
       {1, 24, true},
+      {8, 8, 1},
       lookup,
       lookup_tables,
       lookup_sums,

@@ -66,18 +66,29 @@ struct DotArgs {
 using DotU8 = DotArgs<uint8_t, int8_t>;
 using DotS16 = DotArgs<int16_t, int16_t>;
 
+// How a level's `planes` reads bits: `inputs` neighbouring inputs share a byte of a plane, `bytes` bytes are a *step*.
+// 4 inputs are the upper half of a byte, which is then the offset of a table of 16 bytes.
+// Calls are best of at least `pixels` pixels.
+struct PlaneShape {
+  size_t inputs, bytes, pixels;
+};
+
 // acc[p][c] = bias[bias_rows[p]][c] + window_factor[c] * sums[p]
 //             + sum over i, j of weight_factor[i][c] * operand_factor[j] * popcount(weight plane i & operand plane j).
+// Where a step reaches beyond a window's bits, its weights are zero.
 struct PlanesArgs {
-  const uint64_t* operands;  // (pixels, operand_planes, words)
+  const uint8_t* in;       // the first operand plane
+  size_t plane_bytes;      // from plane to plane
+  const size_t* pixels;    // (pixels,): offset of every pixel's window in a plane
   size_t pixel_count;
-  const int32_t* sums;       // (pixels,)
+  const size_t* taps;      // (steps,): offset of every step's operands in a window
+  size_t steps;
+  const int32_t* sums;     // (pixels,)
   size_t operand_planes;
   const int32_t* operand_factor;  // (operand_planes,)
-  const uint64_t* weights;   // (blocks, weight_planes, words, 16)
+  const uint8_t* weights;  // (blocks, weight_planes, steps, 16, bytes of a step); readable for one block more
   size_t block_count;
   size_t weight_planes;
-  size_t words;
   const int32_t* weight_factor;  // (blocks, weight_planes, 16)
   const int32_t* window_factor;  // (blocks, 16)
   const int32_t* bias;       // rows of (blocks, 16)
@@ -305,7 +316,7 @@ struct RowOps {
   void (*clamp)(float* x, size_t n, float lo, float hi);
   // out = map[code], for codes below 2^bits; map has 256 entries. In place is legal.
   void (*map)(const uint8_t* code, size_t n, const uint8_t* map, int bits, uint8_t* out);
-  // bit j of out = bit `plane` of code[j]; writes whole bytes, ceil(n / 8) of them, unused bits zero.
+  // The bits `plane` of codes as the level's PlaneShape has them; writes whole bytes, unused bits zero.
   void (*pack)(const uint8_t* code, size_t n, int plane, uint8_t* out);
   // level = (code ^ sign) - sign
   void (*widen)(const uint8_t* code, size_t n, int16_t sign, int16_t* level);
@@ -354,9 +365,8 @@ struct KernelSet {
   void (*gemv)(const GemvArgs& args);
   int gemv_bits;  // widest codes that `gemv` expands, besides 8
   void (*planes)(const PlanesArgs& args);
-  // sums[p] = sum over j of operand_factor[j] * popcount(operand plane j), modulo 2^32; of every plane's last word only
-  // the bits in `last_mask` count.
-  void (*plane_sums)(const PlanesArgs& args, uint64_t last_mask, int32_t* sums);
+  // sums[p] += factor * ones of pixel p, which has `bytes` bytes.
+  void (*plane_sums)(const uint8_t* bits, size_t pixels, size_t bytes, int32_t factor, int32_t* sums);
   void (*real)(const RealArgs& args);
   // Depthwise: lane c of the block reads in[pixel + tap + c]; one block per call.
   void (*real_depthwise)(const RealArgs& args);
@@ -364,6 +374,7 @@ struct KernelSet {
   FloatOps floats;
   DotShape dot_u8_shape = {1, 1, false};
   DotShape dot_s16_shape = {1, 1, false};  // makes_codes: `depthwise`, too
+  PlaneShape plane_shape = {8, 8, 1};
   void (*lookup)(const LookupArgs& args) = nullptr;
   // Tables for `bytes` bytes of every row; reads LookupShape::inputs for each.
   void (*lookup_tables)(const uint8_t* in, size_t bytes, uint8_t* tables) = nullptr;

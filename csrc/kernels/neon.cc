@@ -10,8 +10,8 @@ namespace {
 #include "kernels/dot/neon.h"
 #include "kernels/planes/count_native.h"
 
-#include "kernels/planes/neon.h"
 #include "kernels/planes/sums.h"
+#include "kernels/planes/neon.h"
 #include "kernels/real/neon.h"
 #include "kernels/rows/neon.h"
 

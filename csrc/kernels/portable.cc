@@ -15,8 +15,8 @@ namespace {
 
 #include "kernels/gemv/portable.h"
 #include "kernels/gemv/body.h"
-#include "kernels/planes/portable.h"
 #include "kernels/planes/sums.h"
+#include "kernels/planes/portable.h"
 #include "kernels/real/body.h"
 #include "kernels/rows/body.h"
 #include "kernels/requantize/body.h"
@@ -46,7 +46,7 @@ const KernelSet& portable_kernels() noexcept {
       real_generic,
       real_depthwise,
       {quantize, encode, threshold, affine_acc, rescale, affine_real, add, add_codes_table, decode_table, add_affine_codes,
-       decode_affine, clamp, map_table, pack_tail, widen, has_nan, max_codes, sum_codes, requantize},
+       decode_affine, clamp, map_table, pack_tail<8>, widen, has_nan, max_codes, sum_codes, requantize},
       {unary, layer_norm, softmax, lstm, gru},
   };
   return kernels;

@@ -79,7 +79,7 @@ size_t step_count(Family family, const Window& window) {
     case Family::Winograd4: return 36 * ((window.group_inputs() + 1) / 2);
     case Family::Gemv: return (window.taps() * window.group_inputs() + 63) / 64;
     case Family::Lookup: return 0;  // depends on the level
-    case Family::Planes: return (window.taps() * ((window.group_inputs() + 7) / 8) + 7) / 8;
+    case Family::Planes: return window.kernel_h * ((window.kernel_w * ((window.group_inputs() + 7) / 8) + 7) / 8);
     case Family::Real: return window.taps() * window.group_inputs();
   }
   return 0;
@@ -102,12 +102,11 @@ double stream_cycles(size_t bytes) {
   return static_cast<double>(bytes) / (bytes <= kNearBytes ? kNearStreamBytes : kStreamBytes);
 }
 
-// Cycles to split an image into bit planes and to gather every window's bits.
-double gather_cycles(const Window& window, double planes) {
-  const double moves = static_cast<double>(window.kernel_h * ((window.kernel_w * window.group_inputs() + 63) / 64));
-  const double per_pixel = 16 + 4 * moves + 2 * static_cast<double>(step_count(Family::Planes, window));
+// Cycles to split an image into bit planes, to find every window and to add up its levels.
+double split_cycles(const Window& window, double planes) {
   const double windows = static_cast<double>(window.out.pixels() * window.groups);
-  return planes * (windows * per_pixel + static_cast<double>(window.in.elements()) / 16);
+  const double per_window = 24 + static_cast<double>(window.taps());
+  return windows * per_window + planes * static_cast<double>(window.in.elements()) / 16;
 }
 
 // Whether a row is of the level, or of one that the level is built on and has no kernel of its own for.
@@ -166,7 +165,7 @@ double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernel
   if (row.family == Family::Planes) {
     const double planes = spec.input.encoding.bits;
     work = spec.weight.encoding.bits * planes * (work + row.pair_cycles);
-    return tiles * work + gather_cycles(window, planes) + stream;
+    return tiles * work + split_cycles(window, planes) + stream;
   }
   if (row.family == Family::Gemv) {
     if (multiplies_codes(spec, kernels)) work *= kCodeShare;
@@ -216,7 +215,7 @@ const std::vector<KernelRow>& kernel_table() {
       {"winograd_s16_maddwd_avx2", "s16 x s16 -> s32", Family::Winograd4, "avx2", 1.15, 300},
       {"gemv_u8_packed_maddubs_avx2", "u8 x packed s8 -> s32", Family::Gemv, "avx2", 44, 160},
       {"lookup_u8_pshufb_avx2", "u8 x bits -> s32", Family::Lookup, "avx2", 1.8, 9},
-      {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 9.5, 18},
+      {"planes_pshufb_avx2", "bits x bits -> s32", Family::Planes, "avx2", 6, 18},
       {"f32_avx2", "f32 x f32 -> f32", Family::Real, "avx2", 2.1, 0},
       {"dot_u8s8_vnni_avx512", "u8 x s8 -> s32", Family::DotU8, "avx512", 1.07, 0},
       {"dot_s16_vnni_avx512", "s16 x s16 -> s32", Family::DotS16, "avx512", 1.1, 0},

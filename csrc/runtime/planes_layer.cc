@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/checked.h"
 #include "runtime/border.h"
 #include "runtime/layer.h"
 
@@ -37,20 +38,23 @@ class PlanesLayer final : public Layer {
   PlanesLayer(const LayerSpec& spec, const KernelSet& kernels)
       : Layer(spec.window, blocks_per_group(spec.window)),
         kernel_(kernels.planes),
-        sums_(kernels.plane_sums),
+        add_ones_(kernels.plane_sums),
         pack_(kernels.rows.pack),
+        shape_(kernels.plane_shape),
         border_(spec.window) {
     frame_elements(window_);
     const BitFactors operand = bit_factors(spec.input.encoding, 0);
     operand_factors_ = operand.factors;
     operand_constant_ = static_cast<uint32_t>(operand.constant);
-    group_bytes_ = (window_.group_inputs() + 7) / 8;
+    group_bytes_ = ceil_div(window_.group_inputs(), shape_.inputs);
     const size_t width = window_.frame_width();
-    plane_bytes_ = window_.frame_height() * width * group_bytes_;
-    pitch_ = {group_bytes_, width * group_bytes_, window_.groups * operand_factors_.size() * plane_bytes_};
-    words_ = (window_.taps() * group_bytes_ + 7) / 8;
+    frame_pixels_ = window_.frame_height() * width;
+    plane_bytes_ = frame_pixels_ * group_bytes_;
+    sums_at_ = ceil_div(window_.groups * operand_factors_.size() * plane_bytes_, sizeof(int32_t)) * sizeof(int32_t);
+    pitch_ = {group_bytes_, width * group_bytes_, sums_at_ + window_.groups * frame_pixels_ * sizeof(int32_t)};
+    sum_pitch_ = {1, width, pitch_.image / sizeof(int32_t)};
     weight_planes_ = static_cast<size_t>(spec.weight.encoding.bits);
-    set_segments();
+    set_steps();
     pack_weights(spec);
     pack_factors(spec);
     pack_biases(spec);
@@ -58,40 +62,55 @@ class PlanesLayer final : public Layer {
 
   size_t frame_bytes(size_t images) const override { return images * pitch_.image + kSlack; }
 
-  // Frame: (images, groups, planes, H, W, bytes of one group's bits).
+  // Frame of an image: (groups, planes, H, W, bytes of one group's bits), then sums of a group's levels (groups, H, W).
   void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
     for (size_t image = 0; image < images; ++image) {
-      for (size_t group = 0; group < window_.groups; ++group)
-        for (size_t j = 0; j < operand_factors_.size(); ++j, frame += plane_bytes_)
-          prepare_plane(map + group * window_.group_inputs(), static_cast<int>(j), frame);
+      uint8_t* plane = frame;
+      for (size_t group = 0; group < window_.groups; ++group) {
+        int32_t* sums = reinterpret_cast<int32_t*>(frame + sums_at_) + group * frame_pixels_;
+        std::fill_n(sums, frame_pixels_, 0);
+        for (size_t j = 0; j < operand_factors_.size(); ++j, plane += plane_bytes_) {
+          prepare_plane(map + group * window_.group_inputs(), static_cast<int>(j), plane);
+          add_ones_(plane, frame_pixels_, group_bytes_, operand_factors_[j], sums);
+        }
+      }
       map += window_.in.elements();
+      frame += pitch_.image;
     }
   }
 
-  size_t scratch_bytes(size_t pixels) const override {
-    return pixels * (operand_factors_.size() * words_ * sizeof(uint64_t) + sizeof(int32_t)) + kSlack;
-  }
+  size_t scratch_bytes(size_t) const override { return 0; }
+  size_t preferred_pixels() const override { return shape_.pixels; }
 
-  void run(const Tile& tile, const uint8_t* operands, uint8_t* scratch, void* out, size_t pitch) const override {
-    size_t offsets[kTilePixels], classes[kTilePixels];
+  void run(const Tile& tile, const uint8_t* operands, uint8_t*, void* out, size_t pitch) const override {
+    size_t offsets[kTilePixels], sum_offsets[kTilePixels], classes[kTilePixels], bias_rows[kTilePixels];
+    int32_t sums[kTilePixels];
     window_offsets(window_, pitch_, tile.first_pixel, tile.pixels, offsets);
+    window_offsets(window_, sum_pitch_, tile.first_pixel, tile.pixels, sum_offsets);
     classes_of(tile, classes);
+    for (size_t p = 0; p < tile.pixels; ++p) bias_rows[p] = classes[p] * blocks_.size() * kLanes;
     const size_t per_group = blocks_.size() / window_.groups;
     const size_t end = tile.first_block + tile.blocks;
     PlanesArgs args{};
-    auto* words = reinterpret_cast<uint64_t*>(scratch);
-    auto* sums = reinterpret_cast<int32_t*>(words + tile.pixels * operand_factors_.size() * words_ + 1);
-    size_t bias_rows[kTilePixels];
-    for (size_t p = 0; p < tile.pixels; ++p) bias_rows[p] = classes[p] * blocks_.size() * kLanes;
-    fill_common(args, tile.pixels, words, sums, pitch);
+    args.plane_bytes = plane_bytes_;
+    args.pixels = offsets;
+    args.pixel_count = tile.pixels;
+    args.taps = taps_.data();
+    args.steps = taps_.size();
+    args.sums = sums;
+    args.operand_planes = operand_factors_.size();
+    args.operand_factor = operand_factors_.data();
+    args.weight_planes = weight_planes_;
     args.bias_rows = bias_rows;
+    args.pitch = pitch;
     for (size_t b = tile.first_block; b < end; b += args.block_count) {
       const size_t group = b / per_group;
       args.block_count = std::min(end, (group + 1) * per_group) - b;
-      gather(operands + group * operand_factors_.size() * plane_bytes_, offsets, tile.pixels, words);
-      sums_(args, last_mask_, sums);
+      args.in = operands + group * operand_factors_.size() * plane_bytes_;
+      const auto* pixel_sums = reinterpret_cast<const int32_t*>(operands + sums_at_) + group * frame_pixels_;
+      add_windows(pixel_sums, sum_offsets, tile.pixels, sums);
       if (operand_constant_ != 0) add_constants(classes, tile.pixels, sums);
-      args.weights = weights_.data() + b * weight_planes_ * words_ * kLanes;
+      args.weights = weights_.data() + b * block_bytes();
       args.weight_factor = weight_factors_.data() + b * weight_planes_ * kLanes;
       args.window_factor = window_factors_.data() + b * kLanes;
       args.bias = bias_.data() + b * kLanes;
@@ -101,24 +120,40 @@ class PlanesLayer final : public Layer {
     }
   }
 
-  size_t weight_bytes() const override { return weights_.size() * sizeof(uint64_t); }
+  size_t weight_bytes() const override { return weights_.size(); }
 
  private:
-  // Runs of bytes that lie next to each other in the frame and in a window's bit string.
-  void set_segments() {
-    const bool whole_rows = window_.dilation_w == 1;
-    segment_bytes_ = (whole_rows ? window_.kernel_w : 1) * group_bytes_;
-    for (size_t kh = 0; kh < window_.kernel_h; ++kh)
-      for (size_t kw = 0; kw < (whole_rows ? 1 : window_.kernel_w); ++kw)
-        segments_.push_back(kh * window_.dilation_h * pitch_.row + kw * window_.dilation_w * pitch_.column);
-    const size_t used = (window_.taps() * group_bytes_ + 7) % 8 + 1;  // bytes of the last word
-    last_mask_ = ~uint64_t{0} >> (64 - 8 * used);
+  size_t block_bytes() const { return weight_planes_ * taps_.size() * kLanes * shape_.bytes; }
+
+  // Kernel positions whose bits lie next to each other in the frame: a row of them, if nothing is in between.
+  size_t segment_taps() const { return window_.dilation_w == 1 ? window_.kernel_w : 1; }
+  size_t segment_bytes() const { return segment_taps() * group_bytes_; }
+  size_t segment_steps() const { return ceil_div(segment_bytes(), shape_.bytes); }
+
+  void set_steps() {
+    for (size_t tap = 0; tap < window_.taps(); ++tap) {
+      const size_t row = tap / window_.kernel_w * window_.dilation_h;
+      const size_t column = tap % window_.kernel_w * window_.dilation_w;
+      sum_taps_.push_back(row * sum_pitch_.row + column);
+      if (tap % segment_taps() != 0) continue;
+      const size_t start = row * pitch_.row + column * pitch_.column;
+      for (size_t at = 0; at < segment_bytes(); at += shape_.bytes) taps_.push_back(start + at);
+    }
+  }
+
+  // Sums of windows' levels.
+  void add_windows(const int32_t* pixels, const size_t* windows, size_t count, int32_t* sums) const {
+    for (size_t p = 0; p < count; ++p) {
+      uint32_t sum = 0;
+      for (const size_t tap : sum_taps_) sum += static_cast<uint32_t>(pixels[windows[p] + tap]);
+      sums[p] = static_cast<int32_t>(sum);
+    }
   }
 
   void prepare_plane(const uint8_t* map, int plane, uint8_t* frame) const {
     const auto fill = [this](uint8_t* at, size_t pixels) { std::memset(at, 0, pixels * group_bytes_); };
     const size_t channels = window_.in.channels, inputs = window_.group_inputs();
-    const bool is_dense = window_.groups == 1 && channels % 8 == 0;
+    const bool is_dense = window_.groups == 1 && channels % shape_.inputs == 0;
     const auto copy = [&](const uint8_t* from, uint8_t* to, size_t pixels) {
       if (is_dense) return pack_(from, pixels * channels, plane, to);
       for (size_t p = 0; p < pixels; ++p) pack_(from + p * channels, inputs, plane, to + p * group_bytes_);
@@ -126,39 +161,24 @@ class PlanesLayer final : public Layer {
     copy_frame(window_, {channels, group_bytes_, fill, copy}, map, 1, frame);
   }
 
-  // Bit strings of all windows: (pixels, planes, words).
-  void gather(const uint8_t* frame, const size_t* offsets, size_t pixels, uint64_t* words) const {
-    for (size_t p = 0; p < pixels; ++p)
-      for (size_t j = 0; j < operand_factors_.size(); ++j, words += words_)
-        gather_window(frame + j * plane_bytes_ + offsets[p], words);
-  }
-
-  // Copies 8 bytes at a time; what is written too far is overwritten by the next segment. Bytes behind the last one
-  // stay: they meet zero weights, and window sums mask them (masking here would wait for overlapping stores).
-  // Both sides have room for 8 bytes more.
-  void gather_window(const uint8_t* window, uint64_t* words) const {
-    auto* to = reinterpret_cast<uint8_t*>(words);
-    for (const size_t segment : segments_) {
-      for (size_t done = 0; done < segment_bytes_; done += 8) std::memcpy(to + done, window + segment + done, 8);
-      to += segment_bytes_;
-    }
-  }
-
   void pack_weights(const LayerSpec& spec) {
-    weights_.assign(blocks_.size() * weight_planes_ * words_ * kLanes, 0);
+    weights_.assign((blocks_.size() + 1) * block_bytes(), 0);
     for (size_t b = 0; b < blocks_.size(); ++b)
       for (size_t lane = 0; lane < blocks_[b].lanes; ++lane) pack_channel(spec, b, lane);
   }
 
+  // Bits of a channel lie as those of a window, which tables want at the other end of a byte.
   void pack_channel(const LayerSpec& spec, size_t block, size_t lane) {
     size_t at = (blocks_[block].channel + lane) * spec.per_channel();
     for (size_t i = 0; i < window_.group_inputs(); ++i)
       for (size_t tap = 0; tap < window_.taps(); ++tap) {
         const uint8_t code = spec.weight.codes[at++];
-        const size_t bit = tap * group_bytes_ * 8 + i;
+        const size_t byte = tap % segment_taps() * group_bytes_ + i / shape_.inputs;
+        const size_t step = tap / segment_taps() * segment_steps() + byte / shape_.bytes;
         for (size_t plane = 0; plane < weight_planes_; ++plane) {
-          const size_t word = ((block * weight_planes_ + plane) * words_ + bit / 64) * kLanes + lane;
-          weights_[word] |= static_cast<uint64_t>(code >> plane & 1) << (bit % 64);
+          const size_t row = (block * weight_planes_ + plane) * taps_.size() + step;
+          uint8_t& bits = weights_[(row * kLanes + lane) * shape_.bytes + byte % shape_.bytes];
+          bits = static_cast<uint8_t>(bits | (code >> plane & 1) << i % shape_.inputs);
         }
       }
   }
@@ -234,28 +254,17 @@ class PlanesLayer final : public Layer {
            area[rows.last * pitch + columns.first] + area[rows.first * pitch + columns.first];
   }
 
-  void fill_common(PlanesArgs& args, size_t pixels, const uint64_t* words, const int32_t* sums, size_t pitch) const {
-    args.operands = words;
-    args.pixel_count = pixels;
-    args.sums = sums;
-    args.operand_planes = operand_factors_.size();
-    args.operand_factor = operand_factors_.data();
-    args.weight_planes = weight_planes_;
-    args.words = words_;
-    args.pitch = pitch;
-  }
-
   void (*kernel_)(const PlanesArgs&);
-  void (*sums_)(const PlanesArgs&, uint64_t, int32_t*);
+  void (*add_ones_)(const uint8_t*, size_t, size_t, int32_t, int32_t*);
   void (*pack_)(const uint8_t*, size_t, int, uint8_t*);
+  PlaneShape shape_;
   Border border_;
   std::vector<int32_t> operand_factors_;
   uint32_t operand_constant_ = 0;  // g_0, modulo 2^32 as all sums
-  size_t group_bytes_ = 0, plane_bytes_ = 0, words_ = 0, weight_planes_ = 0, segment_bytes_ = 0;
-  uint64_t last_mask_ = 0;  // bytes of a window's last word that are in use
-  Pitch pitch_;
-  std::vector<size_t> segments_;
-  std::vector<uint64_t> weights_;
+  size_t group_bytes_ = 0, plane_bytes_ = 0, frame_pixels_ = 0, sums_at_ = 0, weight_planes_ = 0;
+  Pitch pitch_, sum_pitch_;  // of planes, in bytes; of sums, in numbers
+  std::vector<size_t> taps_, sum_taps_;
+  std::vector<uint8_t> weights_;
   std::vector<int32_t> weight_factors_, window_factors_, bias_;
 };
 

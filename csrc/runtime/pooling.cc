@@ -9,25 +9,47 @@ namespace {
 // Map positions that are handed over at a time.
 constexpr size_t kPositions = 64;
 
+// Positions of a window that lies inside the map, relative to the first one, (kh, kw) ascending; at most kPositions.
+struct Positions {
+  size_t at[kPositions];
+  size_t count = 0;
+
+  explicit Positions(const Window& window) {
+    if (window.taps() > kPositions) return;
+    for (size_t kh = 0; kh < window.kernel_h; ++kh)
+      for (size_t kw = 0; kw < window.kernel_w; ++kw) at[count++] = kh * window.in.width + kw;
+  }
+};
+
 // Calls body(pixel in tile, source pixels, count) for the positions of every window that lie inside the map, (kh, kw)
 // ascending, at most kPositions at a time.
 template <typename Body>
 void for_window(const Stage& stage, const Row& row, const Body& body) {
   const Window window(*stage.node, MapShape(stage.types[0].shape));
+  const Positions whole(window);
   size_t sources[kPositions];
   for (size_t p = 0; p < row.pixels; ++p) {
     const size_t pixel = row.first_pixel + p;
     const size_t image = pixel / window.out.pixels(), inside = pixel % window.out.pixels();
-    const size_t top = inside / window.out.width * window.stride_h;
-    const size_t left = inside % window.out.width * window.stride_w;
+    // Above and left of the map these wrap to huge numbers.
+    const size_t top = inside / window.out.width * window.stride_h - window.pad_h;
+    const size_t left = inside % window.out.width * window.stride_w - window.pad_w;
+    const size_t start = image * window.in.pixels();
+    const bool is_whole = top < window.in.height && top + window.kernel_h <= window.in.height &&
+                          left < window.in.width && left + window.kernel_w <= window.in.width;
+    if (is_whole && whole.count > 0) {
+      for (size_t k = 0; k < whole.count; ++k) sources[k] = start + top * window.in.width + left + whole.at[k];
+      body(p, sources, whole.count);
+      continue;
+    }
     size_t count = 0;
     for (size_t kh = 0; kh < window.kernel_h; ++kh) {
-      const size_t y = top + kh - window.pad_h;  // wraps to a huge number above the map
+      const size_t y = top + kh;
       if (y >= window.in.height) continue;
       for (size_t kw = 0; kw < window.kernel_w; ++kw) {
-        const size_t x = left + kw - window.pad_w;
+        const size_t x = left + kw;
         if (x >= window.in.width) continue;
-        sources[count++] = (image * window.in.height + y) * window.in.width + x;
+        sources[count++] = start + y * window.in.width + x;
         if (count < kPositions) continue;
         body(p, sources, count);
         count = 0;

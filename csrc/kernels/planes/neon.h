@@ -7,27 +7,27 @@ constexpr int kPairs = kLanes / 2;
 
 // Counts of one pair of planes for P pixels x 16 channels, four channels per vector.
 template <int P>
-void count_pair(const uint64_t* w, const uint64_t* x, size_t stride, size_t words, uint32x4_t (&count)[P][4]) {
+void count_pair(const PlanesArgs& a, const uint8_t* w, const uint8_t* const (&window)[P], uint32x4_t (&count)[P][4]) {
   KOMPAKT_UNROLL
   for (int p = 0; p < P; ++p)
     KOMPAKT_UNROLL
     for (int v = 0; v < 4; ++v) count[p][v] = vdupq_n_u32(0);
-  for (size_t first = 0; first < words; first += kByteCounterWords) {
-    const size_t end = words - first < kByteCounterWords ? words : first + kByteCounterWords;
+  for (size_t first = 0; first < a.steps; first += kByteCounterWords) {
+    const size_t end = a.steps - first < kByteCounterWords ? a.steps : first + kByteCounterWords;
     uint8x16_t bytes[P][kPairs];
     KOMPAKT_UNROLL
     for (int p = 0; p < P; ++p)
       KOMPAKT_UNROLL
       for (int i = 0; i < kPairs; ++i) bytes[p][i] = vdupq_n_u8(0);
     for (size_t k = first; k < end; ++k) {
+      uint8x16_t word[P];
+      KOMPAKT_UNROLL
+      for (int p = 0; p < P; ++p) word[p] = vreinterpretq_u8_u64(vdupq_n_u64(load_word(window[p] + a.taps[k])));
       KOMPAKT_UNROLL
       for (int i = 0; i < kPairs; ++i) {
-        const uint64x2_t weights = vld1q_u64(w + k * kLanes + 2 * i);
+        const uint8x16_t weights = vld1q_u8(w + k * kLanes * 8 + 16 * i);
         KOMPAKT_UNROLL
-        for (int p = 0; p < P; ++p) {
-          const uint64x2_t both = vandq_u64(weights, vdupq_n_u64(x[p * stride + k]));
-          bytes[p][i] = vaddq_u8(bytes[p][i], vcntq_u8(vreinterpretq_u8_u64(both)));
-        }
+        for (int p = 0; p < P; ++p) bytes[p][i] = vaddq_u8(bytes[p][i], vcntq_u8(vandq_u8(weights, word[p])));
       }
     }
     KOMPAKT_UNROLL
@@ -52,13 +52,15 @@ void planes_tile(const PlanesArgs& a, size_t block, size_t pixel) {
     for (int v = 0; v < 4; ++v)
       sum[p][v] = vmlaq_n_s32(vld1q_s32(a.bias + a.bias_rows[pixel + p] + lane + 4 * v),
                               vld1q_s32(a.window_factor + lane + 4 * v), a.sums[pixel + p]);
-  const size_t stride = a.operand_planes * a.words;
   for (size_t i = 0; i < a.weight_planes; ++i) {
     const size_t plane = block * a.weight_planes + i;
-    const uint64_t* w = a.weights + plane * a.words * kLanes;
+    const uint8_t* w = a.weights + plane * a.steps * kLanes * 8;
     for (size_t j = 0; j < a.operand_planes; ++j) {
+      const uint8_t* window[P];
+      KOMPAKT_UNROLL
+      for (int p = 0; p < P; ++p) window[p] = a.in + j * a.plane_bytes + a.pixels[pixel + p];
       uint32x4_t count[P][4];
-      count_pair<P>(w, a.operands + pixel * stride + j * a.words, stride, a.words, count);
+      count_pair<P>(a, w, window, count);
       KOMPAKT_UNROLL
       for (int v = 0; v < 4; ++v) {
         const int32x4_t factor = vmulq_n_s32(vld1q_s32(a.weight_factor + plane * kLanes + 4 * v), a.operand_factor[j]);

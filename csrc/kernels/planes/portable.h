@@ -11,11 +11,12 @@ void planes_block(const PlanesArgs& a, size_t block, size_t pixel) {
   for (size_t i = 0; i < a.weight_planes; ++i) {
     const size_t plane = block * a.weight_planes + i;
     for (size_t j = 0; j < a.operand_planes; ++j) {
-      const uint64_t* x = a.operands + (pixel * a.operand_planes + j) * a.words;
-      const uint64_t* w = a.weights + plane * a.words * kLanes;
+      const uint8_t* window = a.in + j * a.plane_bytes + a.pixels[pixel];
+      const uint8_t* w = a.weights + plane * a.steps * kLanes * 8;
       uint64_t count[kLanes] = {};
-      for (size_t k = 0; k < a.words; ++k, w += kLanes)
-        for (size_t c = 0; c < kLanes; ++c) count[c] += count_ones(x[k] & w[c]);
+      for (size_t k = 0; k < a.steps; ++k, w += kLanes * 8)
+        for (size_t c = 0; c < kLanes; ++c)
+          count[c] += count_ones(load_word(window + a.taps[k]) & load_word(w + c * 8));
       for (size_t c = 0; c < kLanes; ++c)
         sum[c] += static_cast<uint32_t>(a.weight_factor[plane * kLanes + c]) *
                   static_cast<uint32_t>(a.operand_factor[j]) * static_cast<uint32_t>(count[c]);

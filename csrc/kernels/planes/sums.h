@@ -1,15 +1,20 @@
-// Sum of a window's levels, from its bit planes. The including file defines count_ones(word).
+// Sums of pixels' levels, from bit planes. The including file defines count_ones(word).
 #pragma once
 
-void plane_sums(const PlanesArgs& a, uint64_t last_mask, int32_t* sums) {
-  const uint64_t* x = a.operands;
-  for (size_t p = 0; p < a.pixel_count; ++p) {
-    uint32_t sum = 0;
-    for (size_t j = 0; j < a.operand_planes; ++j, x += a.words) {
-      uint64_t count = count_ones(x[a.words - 1] & last_mask);
-      for (size_t k = 0; k + 1 < a.words; ++k) count += count_ones(x[k]);
-      sum += static_cast<uint32_t>(a.operand_factor[j]) * static_cast<uint32_t>(count);
-    }
-    sums[p] = static_cast<int32_t>(sum);
+inline uint64_t load_word(const uint8_t* at) {
+  uint64_t word;
+  __builtin_memcpy(&word, at, sizeof word);
+  return word;
+}
+
+// The last word of a pixel begins in it and is cut behind it.
+void plane_sums(const uint8_t* bits, size_t pixels, size_t bytes, int32_t factor, int32_t* sums) {
+  const size_t whole = (bytes - 1) / 8 * 8;
+  const uint64_t mask = ~uint64_t{0} >> (64 - 8 * (bytes - whole));
+  for (size_t p = 0; p < pixels; ++p, bits += bytes) {
+    uint64_t ones = count_ones(load_word(bits + whole) & mask);
+    for (size_t k = 0; k < whole; k += 8) ones += count_ones(load_word(bits + k));
+    const uint32_t share = static_cast<uint32_t>(factor) * static_cast<uint32_t>(ones);
+    sums[p] = static_cast<int32_t>(static_cast<uint32_t>(sums[p]) + share);
   }
 }

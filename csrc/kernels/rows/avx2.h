@@ -61,10 +61,10 @@ void pack(const uint8_t* code, size_t n, int plane, uint8_t* out) {
   for (; i + 32 <= n; i += 32) {
     // Moves bit `plane` of every byte to its top bit; bits that cross from the lower byte land below it.
     const __m256i top = _mm256_sll_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(code + i)), shift);
-    const int32_t bits = _mm256_movemask_epi8(top);
-    __builtin_memcpy(out + i / 8, &bits, sizeof bits);
+    const uint64_t bits = _pdep_u64(static_cast<uint32_t>(_mm256_movemask_epi8(top)), 0xf0f0f0f0f0f0f0f0u);
+    __builtin_memcpy(out + i / 4, &bits, sizeof bits);
   }
-  pack_tail(code + i, n - i, plane, out + i / 8);
+  pack_tail<4>(code + i, n - i, plane, out + i / 4);
 }
 
 template <Residual R>

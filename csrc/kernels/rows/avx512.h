@@ -51,7 +51,7 @@ void pack(const uint8_t* code, size_t n, int plane, uint8_t* out) {
     const uint64_t bits = _mm512_test_epi8_mask(_mm512_loadu_si512(code + i), bit);
     __builtin_memcpy(out + i / 8, &bits, sizeof bits);
   }
-  pack_tail(code + i, n - i, plane, out + i / 8);
+  pack_tail<8>(code + i, n - i, plane, out + i / 8);
 }
 
 // Number of ascending thresholds that are not above v: by bisection, because comparisons are the bottleneck.

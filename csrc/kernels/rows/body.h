@@ -146,11 +146,13 @@ void map_table(const uint8_t* code, size_t n, const uint8_t* map, int, uint8_t* 
   for (size_t i = 0; i < n; ++i) out[i] = map[code[i]];
 }
 
+// `Inputs` codes to a byte, their bits at its upper end.
+template <size_t Inputs>
 void pack_tail(const uint8_t* code, size_t n, int plane, uint8_t* out) {
-  for (size_t i = 0; i < n; i += 8) {
-    uint8_t byte = 0;
-    for (size_t j = 0; j < 8 && i + j < n; ++j) byte |= static_cast<uint8_t>(((code[i + j] >> plane) & 1) << j);
-    out[i / 8] = byte;
+  for (size_t i = 0; i < n; i += Inputs) {
+    unsigned byte = 0;
+    for (size_t j = 0; j < Inputs && i + j < n; ++j) byte |= ((code[i + j] >> plane) & 1u) << (8 - Inputs + j);
+    out[i / Inputs] = static_cast<uint8_t>(byte);
   }
 }
 
@@ -168,19 +170,14 @@ bool has_nan(const float* x, size_t n) {
 // because it leaves the same loops over arrays scalar.
 template <size_t N>
 size_t max_codes_by(const uint8_t* const* from, size_t count, size_t c, size_t n, uint8_t flip, uint8_t* code) {
-  typedef uint8_t Bytes __attribute__((vector_size(N)));
+  typedef uint8_t Bytes __attribute__((vector_size(N), aligned(1), may_alias));  // anywhere in memory
   for (; c + N <= n; c += N) {
-    Bytes best;
-    __builtin_memcpy(&best, code + c, N);
-    best ^= flip;
+    Bytes best = *reinterpret_cast<const Bytes*>(code + c) ^ flip;
     for (size_t k = 0; k < count; ++k) {
-      Bytes x;
-      __builtin_memcpy(&x, from[k] + c, N);
-      x ^= flip;
+      const Bytes x = *reinterpret_cast<const Bytes*>(from[k] + c) ^ flip;
       best = x > best ? x : best;
     }
-    best ^= flip;
-    __builtin_memcpy(code + c, &best, N);
+    *reinterpret_cast<Bytes*>(code + c) = best ^ flip;
   }
   return c;
 }
