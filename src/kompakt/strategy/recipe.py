@@ -51,7 +51,7 @@ class Model(Strict):
 class Data(Strict):
     """a data set's name (`cifar10`, `mnist`, ..), `FILE.py:FUNCTION` (returns a Dataset), or `given`.
 
-    `calibration`: images that start the quantizers.
+    `calibration`: images that start the quantizers; every seed takes the next ones.
     """
 
     source: str = "given"
