@@ -130,6 +130,6 @@ def clip_aware(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> T
     value = grid.value(wide.detach(), p)
     normalised, clip = (wide - per_grain(p["mean"], x)) * per_grain(p["gain"], x), per_grain(scaled, x)
     low = -clip if grid.signed else 0 * clip
-    limited = torch.where(normalised > clip, clip, torch.where(normalised < low, low, normalised))
+    limited = torch.clamp(normalised, low, clip)
     share = torch.where(normalised.abs() < clip, (value - normalised) / clip, 0.0).detach()
     return with_gradient_of(value, limited + clip * share).to(x.dtype)
