@@ -65,6 +65,16 @@ def test_commands_choose_the_width(small: Compressed, tmp_path: Path) -> None:
     about = told("inspect", str(path), "--bits", "4")
     assert about["widths"] == [8, 4, 2]
     assert [layer["weight_bits"] for layer in about["layers"]] == [8, 4, 4, 4, 8]
+    alone = tmp_path / "four.kpt"
+    assert told("cut", str(path), "--bits", "4", "-o", str(alone))["bits"] == dict(
+        zip([layer["name"] for layer in about["layers"]], [8, 4, 4, 4, 8], strict=True)
+    )
+    four = [
+        told("run", str(where), "--random", *choice)["output"]
+        for where, choice in ((alone, []), (path, ["--bits", "4"]))
+    ]
+    assert four[0] == four[1]
+    assert CliRunner().invoke(cli, ["cut", str(path), "--bytes", "9", "-o", str(alone)]).exit_code != 0
     checks = told("verify", str(path))["checks"]
     assert {check["name"].split(",")[0] for check in checks[2:]} == {"8 bits", "4 bits", "2 bits"}
 

@@ -27,6 +27,8 @@ def cut(program: Program, bits: Mapping[str, int]) -> Program:
 
     Raises: InputError for a layer that cannot be cut, or for more bits than it has.
     """
+    if program.variants:
+        raise InputError("a file of several bit-widths is not cut layer by layer; take one bit-width of it")
     possible = nested_layers(program)
     for name, wanted in bits.items():
         if name not in possible:

@@ -28,7 +28,8 @@ def cut(
     kompakt cut model.kpt --bits 4 -o model-4.kpt
     kompakt cut model.kpt --bytes 120000 -o small.kpt --rest small.rest
 
-    Cutting in steps gives the same file as cutting at once. Layers that are not nested stay as they are.
+    Cutting in steps gives the same file as cutting at once. Layers that are not nested stay as they are. Of a file of
+    several bit-widths (method `adaptive`), the file of one.
     """
     from .._core.errors import InputError
     from .._core.files import atomic_write
@@ -36,19 +37,27 @@ def cut(
     from ..artifact.cut import cut as cut_program
     from ..artifact.cut import nested_layers
     from ..artifact.rest import rest_of
+    from ..artifact.variants import weights_of
     from ..measure.refinement import bits_for_bytes
 
     if (bits is None) == (file_bytes is None):
         raise click.UsageError("give either --bits or --bytes")
     program, metadata = from_bytes(file.read_bytes())
-    before = nested_layers(program)
-    if not before:
-        raise InputError(f"{file}: no layer has nested codes; compress with the recipe 'scalable'")
-    if file_bytes is not None:
-        chosen = bits_for_bytes(program, file_bytes, metadata)
+    if program.variants:
+        if bits is None or rest is not None:
+            raise click.UsageError("a file of several bit-widths is cut to one of them: --bits alone")
+        smaller = program.at(bits)
+        before, chosen = ({name: w.bits for name, w in weights_of(p.nodes).items()} for p in (program, smaller))
     else:
-        chosen = {name: min(own, bits or own) for name, own in before.items()}
-    data = to_bytes(cut_program(program, chosen), metadata)
+        before = nested_layers(program)
+        if not before:
+            raise InputError(f"{file}: no layer has nested codes; compress with the recipe 'scalable'")
+        if file_bytes is not None:
+            chosen = bits_for_bytes(program, file_bytes, metadata)
+        else:
+            chosen = {name: min(own, bits or own) for name, own in before.items()}
+        smaller = cut_program(program, chosen)
+    data = to_bytes(smaller, metadata)
     atomic_write(output, data)
     if rest is not None:
         atomic_write(rest, rest_of(file.read_bytes(), data))
