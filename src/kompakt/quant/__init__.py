@@ -1,6 +1,7 @@
 """Floor 4: quantizers as parts, and the slots that hold them."""
 
 from .calibrated_step import CalibratedStep as CalibratedStep
+from .gradients import quantized_gradients as quantized_gradients
 from .grids import Grid as Grid
 from .quantizer import Parts as Parts
 from .quantizer import Quantizer as Quantizer

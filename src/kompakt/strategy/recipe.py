@@ -241,6 +241,7 @@ class Train(Optimization):
     penalty: float = Field(default=1.0, ge=0)
     swap: float = Field(default=0.0, ge=0, le=1)
     width_teacher: Literal["best", "highest", "next"] = "best"
+    gradient_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
     last_stage_epochs: int = Field(default=2, ge=0)
 
 
@@ -306,7 +307,7 @@ class Recipe(Strict):
         content = self.model_dump(include=trained, exclude=NOT_IN_WEIGHTS)
         if self.pretrain is None:
             del content["pretrain"]
-        for key in ("penalty", "swap", "width_teacher"):
+        for key in ("penalty", "swap", "width_teacher", "gradient_bits"):
             if content["train"][key] == Train.model_fields[key].default:
                 del content["train"][key]
         if not self.model.start:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .._core.errors import TrainingError
 from ..data import NO_LABEL, Dataset
-from ..quant import Moment, Quantizer, QuantizerTraining
+from ..quant import Moment, Quantizer, QuantizerTraining, quantized_gradients
 from ..quant.widths import networks_of
 from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
@@ -72,7 +72,7 @@ class _Run:
             progress = restore(self.checkpoint, self.module, self.optimizer, self.fingerprint)
         metrics = Metrics(self.metrics_path, progress.metrics_bytes)
         try:
-            with Interrupt() as interrupt:
+            with Interrupt() as interrupt, quantized_gradients(self.module, self.settings.gradient_bits):
                 self._epochs(progress, metrics, interrupt)
         finally:
             metrics.close()
@@ -102,21 +102,23 @@ class _Run:
                 if epoch == last_stage and progress.step == 0:
                     metrics.write(event="stage", name="whole levels", epoch=epoch)
             self.module.train()
-            losses = [torch.tensor(loss, device=self.device) for loss in progress.losses]
+            # In one place: small tensors that outlive a step, one a step, keep the heap from using large blocks again.
+            losses = torch.zeros(self.batches.steps, device=self.device)
+            losses[: progress.step] = torch.tensor(progress.losses)
             for x, labels in self.batches.epoch(epoch, progress.step):
-                losses.append(self._step(x, labels, epoch * self.batches.steps + progress.step))
+                losses[progress.step] = self._step(x, labels, epoch * self.batches.steps + progress.step)
                 progress.step += 1
                 progress.seconds = time.monotonic() - started
                 if progress.step % 20 == 0:
-                    self._report(progress, losses)
+                    self._report(progress, losses[: progress.step])
                 if interrupt.requested or time.monotonic() - saved > self.settings.checkpoint_s:
-                    self._save(progress, metrics, losses)
+                    self._save(progress, metrics, losses[: progress.step])
                     saved = time.monotonic()
                     interrupt.stop_if_requested()
             _check_finite(losses, progress)
             progress.epoch, progress.step = epoch + 1, 0
             self._finish_epoch(progress, metrics, losses)
-            self._save(progress, metrics, [])
+            self._save(progress, metrics, losses[:0])
             interrupt.stop_if_requested()
 
     def _step(self, x: Tensor, labels: Tensor, global_step: int) -> Tensor:
@@ -151,19 +153,19 @@ class _Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.objective(x, labels, target, done)
 
-    def _report(self, progress: Progress, losses: list[Tensor]) -> None:
+    def _report(self, progress: Progress, losses: Tensor) -> None:
         _check_finite(losses, progress)
-        loss = float(torch.stack(losses[-20:]).mean())
+        loss = float(losses[-20:].mean())
         done = progress.epoch + progress.step / self.batches.steps
         self.on_progress({
             "event": "step", "epoch": progress.epoch, "step": progress.step, "steps": self.batches.steps, "loss": loss,
             "seconds": progress.seconds, "eta_s": progress.seconds * (self.settings.epochs / done - 1),
         })  # fmt: skip
 
-    def _finish_epoch(self, progress: Progress, metrics: Metrics, losses: list[Tensor]) -> None:
+    def _finish_epoch(self, progress: Progress, metrics: Metrics, losses: Tensor) -> None:
         record = {
             "event": "epoch", "epoch": progress.epoch, "epochs": self.settings.epochs,
-            "loss": float(torch.stack(losses).mean()) if losses else None,
+            "loss": float(losses.mean()),
             "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2),
         }  # fmt: skip
         if progress.epoch % self.settings.evaluate_every == 0 or progress.epoch == self.settings.epochs:
@@ -175,9 +177,9 @@ class _Run:
         metrics.write(**record)
         self.on_progress(record)
 
-    def _save(self, progress: Progress, metrics: Metrics, losses: list[Tensor]) -> None:
+    def _save(self, progress: Progress, metrics: Metrics, losses: Tensor) -> None:
         _check_finite(losses, progress)  # a state that is lost already must not replace a good one
-        progress.metrics_bytes, progress.losses = metrics.size, [float(loss) for loss in losses]
+        progress.metrics_bytes, progress.losses = metrics.size, losses.tolist()
         save(self.checkpoint, progress, self.module, self.optimizer, self.fingerprint)
 
 
@@ -192,11 +194,11 @@ def _check_gradients(module: nn.Module) -> None:
                 )
 
 
-def _check_finite(losses: list[Tensor], progress: Progress) -> None:
+def _check_finite(losses: Tensor, progress: Progress) -> None:
     """Raise TrainingError naming the first step (counted from 1) of the epoch whose loss is NaN or Inf."""
-    if not losses or torch.isfinite(torch.stack(losses)).all():
+    if torch.isfinite(losses).all():
         return
-    bad = int(torch.isfinite(torch.stack(losses)).logical_not().nonzero()[0])
+    bad = int(torch.isfinite(losses).logical_not().nonzero()[0])
     step = progress.step - len(losses) + bad + 1
     raise TrainingError(
         f"loss is {float(losses[bad])} at epoch {progress.epoch}, step {step}; "

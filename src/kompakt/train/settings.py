@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from .._core.errors import TrainingError
 
+GRADIENT_BITS = (2, 3, 4, 5, 6, 7, 8, 32)
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -19,6 +21,7 @@ class TrainSettings:
         penalty: factor of what the methods add to the loss (see `quant.Rule.penalty`).
         swap: of a network of several bit-widths, probability of a block to be the teacher's, falling to 0.
         width_teacher: who teaches lower bit-widths, see `train.objective.Collaboration`.
+        gradient_bits: of the gradients of the sums of layers with quantized weights, 2 to 8; 32: float.
         last_stage_epochs: final epochs that go through whole integer levels.
         bf16: compute in bfloat16 where the CPU has it. compile: use torch.compile.
         checkpoint_s: seconds between checkpoints.
@@ -38,6 +41,7 @@ class TrainSettings:
     penalty: float = 1.0
     swap: float = 0.0
     width_teacher: str = "best"
+    gradient_bits: int = 32
     last_stage_epochs: int = 2
     evaluate_every: int = 5
     seed: int = 0
@@ -62,6 +66,8 @@ class TrainSettings:
         for name in ("batch_size", "lr", "temperature", "evaluate_every"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} must be more than 0, got {getattr(self, name)}")
+        if self.gradient_bits not in GRADIENT_BITS:
+            raise TrainingError(f"gradient_bits must be one of {GRADIENT_BITS}, got {self.gradient_bits}")
         if self.distill > 1 or self.momentum >= 1:
             raise TrainingError(f"distill is at most 1 and momentum below 1, got {self.distill} and {self.momentum}")
         if self.swap > 1:
