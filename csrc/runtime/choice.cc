@@ -120,7 +120,7 @@ bool belongs(const KernelRow& row, const KernelSet& kernels) {
 
 // Cycles to transform inputs, per channel of a tile; of Winograd's 2x2 and 4x4 outputs. And to transform two channels'
 // weights of a block, where that is not done at load.
-constexpr double kTransformCycles = 1, kTransform4Cycles = 12, kTransformWeightsCycles = 130;
+constexpr double kTransformCycles = 1, kTransform4Cycles = 12, kTransformWeightsCycles = 200;
 
 double winograd_cost(const KernelRow& row, const LayerSpec& spec, double stream) {
   const Window& window = spec.window;
@@ -152,6 +152,9 @@ double lookup_cost(const KernelRow& row, const LayerSpec& spec, const KernelSet&
   return static_cast<double>(bytes) * row.pair_cycles + std::max(work, stream_cycles(blocks * bytes * kLanes));
 }
 
+// What a step of 16-bit sums costs more where they are widened at once.
+constexpr double kWideningCycles = 0.65;
+
 // Estimated cycles for one image, without the steps that follow in any case.
 double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernels) {
   const Window& window = spec.window;
@@ -161,7 +164,8 @@ double cost(const KernelRow& row, const LayerSpec& spec, const KernelSet& kernel
   if (row.family == Family::Lookup) return lookup_cost(row, spec, kernels);
   const bool waits = window.groups > 1 && window.out.pixels() == 1 && row.family == Family::DotU8;
   const double step_cycles = waits ? std::max(row.step_cycles, kWaitCycles) : row.step_cycles;
-  double work = static_cast<double>(step_count(row.family, window)) * step_cycles;
+  const bool widens = row.family == Family::DotU8 && std::strcmp(row.isa, "avx2") == 0 && narrow_sums(spec) < 8;
+  double work = static_cast<double>(step_count(row.family, window)) * (step_cycles + (widens ? kWideningCycles : 0));
   if (row.family == Family::Planes) {
     const double planes = spec.input.encoding.bits;
     work = spec.weight.encoding.bits * planes * (work + row.pair_cycles);

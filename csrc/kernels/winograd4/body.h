@@ -150,9 +150,14 @@ inline void winograd4_points(const WeightWords (&g)[9], size_t pitch, int16_t* w
   }
 }
 
+// Steps whose transformed weights stay, with the operands and sums of a few tiles, in the first-level cache.
+constexpr size_t kWinograd4Steps = 8;
+
+// Levels of the steps after these come from far, and products in between keep the hardware from reading ahead.
 void winograd4_weights(const uint8_t* levels, size_t steps, size_t pitch, int16_t* weights) {
-  constexpr size_t step = 2 * kLanes;
-  for (size_t k = 0; k < steps; ++k, levels += 9 * step, weights += step)
+  constexpr size_t step = 2 * kLanes, line = 64;
+  for (size_t k = 0; k < steps; ++k, levels += 9 * step, weights += step) {
+    for (size_t i = 0; i < 9 * step; i += line) __builtin_prefetch(levels + kWinograd4Steps * 9 * step + i);
     for (size_t c = 0; c < kLanes; c += sizeof(WeightWords) / 2) {
       WeightWords low[9], high[9];
       KOMPAKT_UNROLL
@@ -164,6 +169,7 @@ void winograd4_weights(const uint8_t* levels, size_t steps, size_t pitch, int16_
       winograd4_points(low, pitch * step, weights + c);
       winograd4_points(high, pitch * step, weights + kLanes + c);
     }
+  }
 }
 
 // Adds to the sums of all points of all tiles, (tiles, 36, 16), `steps` pairs of channels of one block. Tiles go in
@@ -179,9 +185,6 @@ inline void winograd4_add(size_t tile_count, size_t depth, const int16_t* x, con
                          sums + (tile * kWinograd4Points + point) * kLanes);
   }
 }
-
-// Steps whose transformed weights stay, with the operands and sums of a few tiles, in the first-level cache.
-constexpr size_t kWinograd4Steps = 8;
 
 // Sums of one part of one block's channels, with weights that are transformed on the way.
 inline void winograd4_sums(const Winograd4Args& a, const uint8_t* levels, size_t first, size_t end) {
