@@ -17,7 +17,7 @@ PROTOCOLS = {
     "short": (
         "Trained, short protocol",
         "Ten epochs from the pretrained network with the float network as teacher, 20 to 25 minutes on one core: "
-        "the same for every method, so that methods can be compared.",
+        "the same for every method, so that methods can be compared; fewer epochs where a step has several passes.",
     ),
     "long": (
         "Trained, long protocol",
