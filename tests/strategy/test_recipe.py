@@ -57,7 +57,7 @@ def test_a_small_recipe_has_sensible_defaults():
         ({"train.epochs": -1}, ("train.epochs: ", "greater than or equal to 0", "-1")),
         ({"train.lr": 0}, ("train.lr: ", "greater than 0")),
         ({"train.distill": 1.5}, ("train.distill: ", "less than or equal to 1", "1.5")),
-        ({"train.optimizer": "adamw"}, ("train.optimizer: ", "'sgd' or 'adam'", "'adamw'")),
+        ({"train.optimizer": "adamw"}, ("train.optimizer: ", "'adam' or 'shift_adamax'", "'adamw'")),
         ({"data.calibration": 0}, ("data.calibration: ",)),
         ({"name": "../up"}, ("name: ", "'../up'")),
         ({"version": 2}, ("version: ", "got 2")),

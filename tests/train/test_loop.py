@@ -213,7 +213,7 @@ def test_features_are_trained_as_well(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"optimizer": "adamw"}, "optimizer must be one of sgd, adam, got 'adamw'"),
+        ({"optimizer": "adamw"}, "optimizer must be one of sgd, adam, shift_adamax, got 'adamw'"),
         ({"schedule": "step"}, "schedule must be one of cosine, constant"),
         ({"lr": 0.0}, "lr must be more than 0, got 0.0"),
         ({"lr": math.nan}, "lr must be more than 0, got nan"),
