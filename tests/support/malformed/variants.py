@@ -102,6 +102,19 @@ _change("variant_basis_of_zeros", lambda d: d.array("bases", np.int8).__setitem_
 _change("variant_default_written_out", lambda d: _node(d, "l", 1)["weight"].update(digits="pm"), "node")
 
 
+def _fewer_rows(draft: Draft) -> None:
+    """One row less, and everything behind made to fit it: only the stored weight says otherwise."""
+    weight = _node(draft, "l")["weight"]
+    weight.pop("grain")
+    weight.update(shape=[1, 3])
+    _node(draft, "f")["weight"].update(shape=[2, 1])
+    floats = draft.sections["floats"]
+    draft.sections["floats"] = floats[:48] + floats[56:]
+
+
+_change("variant_weight_of_fewer_rows", _fewer_rows, "shape")
+
+
 def _more_than_stored(seed: int) -> bytes:
     draft = Draft(_file(seed))
     weight = draft.node("l")["weight"]
