@@ -115,7 +115,7 @@ def whole_pair(levels: Tensor) -> tuple[Tensor, Tensor]:
     shares = (levels / larger)[:, :, None]
     sizes = torch.arange(1, LARGEST + 1, device=levels.device, dtype=levels.dtype)
     whole = torch.round(shares * sizes)
-    scales = ((whole * shares).sum(1) / whole.square().sum(1).clamp_min(1)).clamp_min(1 / LARGEST)
+    scales = ((whole * shares).sum(1) / whole.square().sum(1).clamp_min(1)).clamp_min(SMALLEST)
     best = (whole * scales[:, None] - shares).square().sum(1).argmin(1)[:, None]
     pairs = whole.gather(2, best[:, :, None].expand(-1, 2, 1))[:, :, 0]
     return pairs, to_16_bits(scales.gather(1, best) * larger)
