@@ -227,7 +227,7 @@ class Reader {
   void check_widths() const {
     int64_t last = top_.member("bits", JsonType::Integer).as_integer();
     size_t count = 1;
-    if (last > kMaxBits) fail("value", "bits: expected at most ", kMaxBits, ", found ", last);
+    if (last < 2 || last > kMaxBits) fail("value", "bits: expected 2 to ", kMaxBits, ", found ", last);
     for (const JsonValue entry : top_.member("variants", JsonType::Array)) {
       const int64_t bits = Part(entry, "variant", kVariantKeys).member("bits", JsonType::Integer).as_integer();
       if (bits < 1 || bits >= last) fail("value", "variant: bits: expected 1 to ", last - 1, ", found ", bits);
