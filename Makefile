@@ -7,8 +7,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TORCH := $(shell grep '^torch==' constraints.txt)
 NATIVE := pyproject.toml constraints.txt CMakeLists.txt $(shell find csrc -type f)
 SOURCES := $(shell find src -name '*.py' -o -name '*.toml' -o -name '*.j2' -o -name '*.css' -o -name '*.js' -o -name '*.svg')
-# One thread per process: tests are small. Slow tests build with two jobs each, so two processes are enough.
-TEST_ENV := OMP_NUM_THREADS=1
 
 .PHONY: help demo test slow lint bench bench-all results clean
 
@@ -26,10 +24,11 @@ demo: $(VENV)/.demo
 	$(BIN)/kompakt demo
 
 test: $(VENV)/.dev
-	$(TEST_ENV) $(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
+# Slow tests build with two jobs each: two processes are enough.
 slow: $(VENV)/.examples
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

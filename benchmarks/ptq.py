@@ -14,6 +14,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ from kompakt.strategy.sources import ModelSource, load_data, load_model
 
 ROOT = Path(__file__).parents[1]
 OURS, RECIPE = "kompakt:int8", "int8"
-TOOLS = {"onnxruntime:int8": "ONNX Runtime quantize_static", "openvino:nncf": "NNCF quantize"}
+TOOLS: dict[str, Callable[[Network], Any]] = {
+    "onnxruntime:int8": lambda network: network.quantized_onnx,
+    "openvino:nncf": lambda network: network.nncf,
+}
 BATCH, ROUNDS, SECONDS = 250, 12, 2.0
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -74,8 +78,8 @@ def measure(
     float_top1 = accuracy(PEERS["onnxruntime:fp32"].build(network, 1, BATCH), dataset)
     ours = timed(rows[OURS], lambda: packed(model, calibration))
     keep(rows[OURS], len(ours), accuracy(kompakt.load(ours), dataset))
-    for name in TOOLS:
-        made = timed(rows[name], lambda: network.quantized_onnx if name == "onnxruntime:int8" else network.nncf)  # noqa: B023
+    for name, quantize in TOOLS.items():
+        made = timed(rows[name], partial(quantize, network))
         keep(rows[name], size_of(made, folder), accuracy(PEERS[name].build(network, 1, BATCH), dataset))
         if seed == 0:
             pair = alternate(kompakt.load(ours), PEERS[name].build(network, 1, 1), calibration[:1], ROUNDS, SECONDS)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from hypothesis import settings
+
+# Before PyTorch is imported: several processes of several threads each take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell's background job inherits an ignored SIGINT; the tests of interruption need the usual one.
 signal.signal(signal.SIGINT, signal.default_int_handler)

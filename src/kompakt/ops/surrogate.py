@@ -19,3 +19,8 @@ def ste_round(x: Tensor) -> Tensor:
 def scale_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
     """Forward: `x`. Backward: `factor`."""
     return with_gradient_of(x, x * factor)
+
+
+def pace_by_size(sizes: Tensor) -> Tensor:
+    """(s / rms)², at most 1, (G,): times this, gradients change small sizes as fast, relatively, as large ones."""
+    return (sizes.square() / sizes.square().mean()).clamp_max(1)

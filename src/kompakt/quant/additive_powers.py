@@ -12,7 +12,7 @@ from ..ops.grains import per_grain
 from ..ops.sampling import thinned
 from ..ops.surrogate import scale_gradient, with_gradient_of
 from .grids import Codebook, Grid, Parameters
-from .rule import Rule
+from .rule import FittedScale
 
 # A magnitude takes one number of every term and is their sum; in units of its smallest power.
 TERMS = {
@@ -32,7 +32,7 @@ def magnitudes(bits: int) -> tuple[int, ...]:
     return tuple(sorted(sum(parts) for parts in itertools.product(*TERMS[bits])))
 
 
-class AdditivePowers(Rule):
+class AdditivePowers(FittedScale):
     """Levels ±clip · m / m_max for the magnitudes m of `bits` bits, sign included; the clip is trained.
 
     Weights are normalised first: a weight's level is that of (w - mean) / deviation · unit, with mean and deviation of
@@ -57,18 +57,12 @@ class AdditivePowers(Rule):
         positive = list(magnitudes(grid.bits - grid.signed))
         # The largest level of both signs also takes the code that is left over.
         self.whole = [-m for m in positive[:0:-1]] + positive + positive[-1:] if grid.signed else positive
-        self.clip, self.gradient_scale = nn.Parameter(torch.ones(grains)), 1.0
+        self.clip = nn.Parameter(torch.ones(grains))
         self.mean: Tensor
         self.deviation: Tensor
         self.unit: Tensor
         for name, start in {"mean": 0.0, "deviation": 1.0, "unit": 1.0}.items():
             self.register_buffer(name, torch.full((grains,), start))
-
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.gradient_scale, dtype=torch.float64)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.gradient_scale = float(state)
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:

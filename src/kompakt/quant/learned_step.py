@@ -11,15 +11,15 @@ from .._core.errors import QuantizerError
 from ..ops.grains import rows_of
 from ..ops.sampling import thinned
 from ..ops.steps import searched_step
-from ..ops.surrogate import scale_gradient
+from ..ops.surrogate import pace_by_size, scale_gradient
 from .grids import Grid, Parameters, Uniform
-from .rule import Rule
+from .rule import FittedScale
 
 SMALLEST_STEP = 1e-6
 FIT_VALUES = 200_000  # values that the start is fitted to; a whole calibration batch has millions
 
 
-class LearnedStep(Rule):
+class LearnedStep(FittedScale):
     """One step size per grain, trained by gradient descent.
 
     Start: least squared error on the first data (the published start, 2·mean|x|/sqrt(Q_P), is far too small on sparse
@@ -42,13 +42,6 @@ class LearnedStep(Rule):
             raise QuantizerError(f"a learned step has a uniform grid, got {grid}")
         self.grid, self.sample_axis = grid, sample_axis
         self.step = nn.Parameter(torch.ones(grains))
-        self.gradient_scale = 1.0
-
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.gradient_scale, dtype=torch.float64)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.gradient_scale = float(state)
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -62,7 +55,8 @@ class LearnedStep(Rule):
         return rows_of(thinned(x, FIT_VALUES) if len(self.step) == 1 else x, len(self.step))
 
     def parameters_of_grid(self) -> Parameters:
-        return {"step": self.step if len(self.step) == 1 else scale_gradient(self.step, _relative(self.step.detach()))}
+        several = len(self.step) > 1
+        return {"step": scale_gradient(self.step, pace_by_size(self.step.detach())) if several else self.step}
 
     def final_parameters(self) -> Parameters:
         """The step as it is."""
@@ -72,8 +66,3 @@ class LearnedStep(Rule):
     def after_step(self) -> None:
         """Keep the step above a floor: a step that crosses zero never comes back."""
         self.step.clamp_(min=SMALLEST_STEP)
-
-
-def _relative(step: Tensor) -> Tensor:
-    """(s / rms)², at most 1, (G,): with it a small step learns as fast, relative to its size, as the others."""
-    return (step.square() / step.square().mean()).clamp_max(1)

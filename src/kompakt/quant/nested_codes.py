@@ -14,9 +14,9 @@ from ..encoding import Affine, Encoding, Planes
 from ..ops import basis as basis_ops
 from ..ops import uniform
 from ..ops.grains import per_grain, rows_of
-from ..ops.surrogate import scale_gradient, with_gradient_of
+from ..ops.surrogate import pace_by_size, scale_gradient, with_gradient_of
 from .grids import Grid, Parameters
-from .rule import Rule
+from .rule import FittedScale
 
 DEPTH, HALF = 8, 128
 SMALLEST_CLIP = 1e-6
@@ -87,7 +87,7 @@ class Nested:
         return Planes(self.bits, basis, "pm"), step * np.float32(self.width / 2)
 
 
-class SharedClip(Rule):
+class SharedClip(FittedScale):
     """One clip c per grain, trained by gradient descent; step = c / 128. Quantizers of several bit-widths can share it.
 
     Start: least squared error at this bit-width. Gradient scale 1 / sqrt(N), N = values per grain: at 2 bits, whose
@@ -104,14 +104,8 @@ class SharedClip(Rule):
         super().__init__()
         if not isinstance(grid, Nested):
             raise QuantizerError(f"a shared clip has a grid of nested codes, got {grid}")
-        self.grid, self.gradient_scale = grid, 1.0
+        self.grid = grid
         self.clip = nn.Parameter(torch.ones(grains))
-
-    def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.gradient_scale, dtype=torch.float64)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        self.gradient_scale = float(state)
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -128,8 +122,8 @@ class SharedClip(Rule):
         self.clip.data.mul_(factor)
 
     def parameters_of_grid(self) -> Parameters:
-        pace = (self.clip.detach() ** 2 / (self.clip.detach() ** 2).mean()).clamp_max(1)
-        return {"step": scale_gradient(self.clip, pace * self.gradient_scale) / HALF}
+        pace = pace_by_size(self.clip.detach()) * self.gradient_scale
+        return {"step": scale_gradient(self.clip, pace) / HALF}
 
     def final_parameters(self) -> Parameters:
         """The step as it is."""

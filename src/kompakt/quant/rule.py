@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from .._core.errors import QuantizerError
@@ -97,6 +98,20 @@ class Rule(nn.Module, ABC):
     def finish(self) -> None:
         """From now on `parameters_of_grid` is `final_parameters`. Where it always is: nothing."""
         return
+
+
+class FittedScale(Rule):
+    """A rule whose gradient scale comes from the data of its start; a module's state keeps it, like its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradient_scale = 1.0
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.gradient_scale, dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.gradient_scale = float(state)
 
 
 Controlled = Sequence[tuple[Rule, Tensor | None]]

@@ -66,16 +66,24 @@ def text(*kinds: str) -> Callable[[Callable[[bytes], bytes]], object]:
     return register
 
 
+def add_change(
+    name: str, change: Callable[[Draft], object], *kinds: str, twin: Callable[[int], bytes] = twin_bytes
+) -> None:
+    """A case that changes the manifest's objects and the sections' bytes of `twin`; signed after."""
+
+    def make(seed: int) -> bytes:
+        draft = Draft(twin(seed))
+        change(draft)
+        return draft.to_bytes()
+
+    add(Case(name, kinds, make, twin))
+
+
 def draft(*kinds: str) -> Callable[[Callable[[Draft], object]], object]:
-    """A case that changes the manifest's objects and the sections' bytes; signed after."""
+    """`add_change` by the name of the function that makes the change."""
 
     def register(change: Callable[[Draft], object]) -> object:
-        def make(seed: int) -> bytes:
-            draft = Draft(twin_bytes(seed))
-            change(draft)
-            return draft.to_bytes()
-
-        add(Case(change.__name__, kinds, make))
+        add_change(change.__name__, change, *kinds)
         return change
 
     return register
@@ -84,12 +92,10 @@ def draft(*kinds: str) -> Callable[[Callable[[Draft], object]], object]:
 def attribute(kind: str, name: str, node: str, key: str, value: object) -> None:
     """A case that sets one attribute of one node. `key` may be a path: `weight.bits`."""
 
-    def make(seed: int) -> bytes:
-        draft = Draft(twin_bytes(seed))
+    def change(draft: Draft) -> None:
         entry, *path = draft.node(node), *key.split(".")
         for step in path[:-1]:
             entry = entry[step]
         entry[path[-1]] = value
-        return draft.to_bytes()
 
-    add(Case(name, (kind,), make))
+    add_change(name, change, kind)

@@ -10,9 +10,8 @@ import numpy as np
 from kompakt.artifact import Node, Program, Weight, to_bytes
 from kompakt.encoding import Affine
 from support.drafts import Draft
-from support.twin import twin_bytes
 
-from ._case import Case, add, attribute
+from ._case import Case, add, add_change, attribute
 
 
 def _encoding(name: str, node: str, key: str, value: Any) -> None:
@@ -24,12 +23,7 @@ def _value(name: str, node: str, key: str, value: Any) -> None:
 
 
 def _change(kind: str, name: str, change: Callable[[Draft], Any]) -> None:
-    def make(seed: int) -> bytes:
-        made = Draft(twin_bytes(seed))
-        change(made)
-        return made.to_bytes()
-
-    add(Case(name, (kind,), make))
+    add_change(name, change, kind)
 
 
 _encoding("recurrent_state_of_planes", "gu", "encoding", {"bits": 1, "kind": "planes", "basis": [1]})

@@ -7,7 +7,7 @@ from typing import Any
 from support.drafts import Draft
 from support.twin import twin_bytes
 
-from ._case import Case, add, attribute
+from ._case import Case, add, add_change, attribute
 
 
 def _set(name: str, node: str, key: str, value: Any, kind: str = "shape") -> None:
@@ -107,12 +107,7 @@ _set("concat_of_two_sizes", "cat", "in", ["m", "rc"])
 
 
 def _change(name: str, change: Any) -> None:
-    def make(seed: int) -> bytes:
-        made = Draft(twin_bytes(seed))
-        change(made)
-        return made.to_bytes()
-
-    add(Case(name, ("shape",), make))
+    add_change(name, change, "shape")
 
 
 def _insert_before(made: Draft, name: str, node: dict[str, Any]) -> None:

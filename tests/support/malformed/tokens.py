@@ -12,7 +12,7 @@ from kompakt.encoding import Affine, Table
 from support import parts
 from support.drafts import Draft
 
-from ._case import Case, add
+from ._case import add_change
 
 
 def _file(seed: int) -> bytes:
@@ -31,12 +31,7 @@ def _file(seed: int) -> bytes:
 
 
 def _change(name: str, change: Callable[[Draft], Any], *kinds: str) -> None:
-    def make(seed: int) -> bytes:
-        draft = Draft(_file(seed))
-        change(draft)
-        return draft.to_bytes()
-
-    add(Case(name, kinds, make, _file))
+    add_change(name, change, *kinds, twin=_file)
 
 
 _change("embedding_of_an_inner_value", lambda d: d.node("e").update({"in": ["x"]}), "node")

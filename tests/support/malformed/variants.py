@@ -13,7 +13,7 @@ from support import parts
 from support.drafts import Draft
 from support.variants import with_variants
 
-from ._case import Case, add
+from ._case import Case, add, add_change
 
 
 def _file(seed: int) -> bytes:
@@ -39,12 +39,7 @@ def _file(seed: int) -> bytes:
 
 
 def _change(name: str, change: Callable[[Draft], Any], *kinds: str) -> None:
-    def make(seed: int) -> bytes:
-        draft = Draft(_file(seed))
-        change(draft)
-        return draft.to_bytes()
-
-    add(Case(name, kinds, make, _file))
+    add_change(name, change, *kinds, twin=_file)
 
 
 def _variant(draft: Draft, place: int = 0) -> dict[str, Any]:
