@@ -71,6 +71,17 @@ def test_the_graph_that_came_in_stays_float():
     assert not list(quantizers(graph))
 
 
+@pytest.mark.parametrize("keep_sums", [False, True])
+def test_rounding_is_that_of_shifts_only_where_shifts_make_codes(keep_sums):
+    """Elsewhere codes are made from floats by one multiplication, not by a list of thresholds in the file."""
+    net, x = build("identity")
+    layer = LayerChoice(Choice("shift_channel", 8), Choice("shift", 8))
+    graph = trace(net, x)
+    graph = attach(graph, dict.fromkeys(names(graph), layer), Choice("shift", 8), keep_sums)
+    slots = [module for module in graph.module.modules() if isinstance(module, ActivationSlot)]
+    assert {slot.quantizer.grid.half_up for slot in slots} == ({False, True} if keep_sums else {False})
+
+
 def test_layers_left_out_stay_float():
     net, x = build("identity")
     graph = trace(net, x)

@@ -53,8 +53,8 @@ def attach(
     `residual` quantizes every value that is stored between layers without feeding a layer alone: what a shortcut or a
     pool reads. Layers that read the same value with the same choice share one activation slot, a stored value's, too;
     without `shared_inputs` each has its own. With `keep_sums`, an addition takes the sums of two layers as they are,
-    instead of storing one of them as codes, and every other value is quantized once for all its readers, before pools
-    and concatenations that pass it on.
+    instead of storing one of them as codes, every other value is quantized once for all its readers, before pools and
+    concatenations that pass it on, and rounding is that of shifts where the method has it.
 
     Raises: GraphError for a name that is no layer. QuantizerError where a method cannot do what is asked of it.
     """
@@ -65,7 +65,7 @@ def attach(
         raise GraphError(f"{sorted(unknown)[0]}: no such layer; layers: {', '.join(by_name)}")
     if residual is not None:
         for node in _stored_values(graph, keep_sums):
-            _insert(graph, node, residual, list(node.users), f"{node.name}_store")
+            _insert(graph, node, residual, list(node.users), f"{node.name}_store", keep_sums)
     made: dict[tuple[fx.Node, Choice], fx.Node] = {}
     for name, choice in layers.items():
         node, op = by_name[name], graph.kind(by_name[name]).op
@@ -158,17 +158,17 @@ def _quantize_weight(graph: Graph, node: fx.Node, choice: Choice) -> None:
 
 
 def _quantize_input(
-    graph: Graph, node: fx.Node, choice: Choice, made: dict[tuple[fx.Node, Choice], fx.Node], for_all: bool
+    graph: Graph, node: fx.Node, choice: Choice, made: dict[tuple[fx.Node, Choice], fx.Node], keep_sums: bool
 ) -> None:
     source = operand(node)
     if _has_slot(graph, source, choice):
         return
-    if for_all:
+    if keep_sums:
         source = _origin(graph, source)
-        _insert(graph, source, choice, list(source.users), f"{node.name}_input")
+        _insert(graph, source, choice, list(source.users), f"{node.name}_input", keep_sums)
         return
     if (source, choice) not in made:
-        made[source, choice] = _insert(graph, source, choice, [], f"{node.name}_input")
+        made[source, choice] = _insert(graph, source, choice, [], f"{node.name}_input", keep_sums)
     node.args = (made[source, choice], *node.args[1:])
 
 
@@ -218,9 +218,9 @@ def _for_floats(slot: ActivationSlot) -> ActivationSlot:
     return slot
 
 
-def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node], name: str) -> fx.Node:
+def _insert(graph: Graph, source: fx.Node, choice: Choice, users: list[fx.Node], name: str, from_sums: bool) -> fx.Node:
     slot_module = _slot(choice, not is_nonnegative(graph, source), name)
-    if source is graph.input:
+    if source is graph.input or not from_sums:
         slot_module = _for_floats(slot_module)
     graph.module.add_submodule(f"slots.{name}", slot_module)
     with graph.module.graph.inserting_after(source):
