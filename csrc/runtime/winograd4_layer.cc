@@ -6,8 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "runtime/operands.h"
-#include "runtime/output_tiles.h"
+#include "runtime/winograd_tiles.h"
 
 namespace kompakt {
 namespace {
@@ -50,15 +49,11 @@ size_t largest_part(const Magnitudes& magnitudes, size_t steps, int64_t limit) {
   return part;
 }
 
-class Winograd4Layer final : public Layer {
+class Winograd4Layer final : public WinogradTiles<kUnit> {
  public:
   Winograd4Layer(const LayerSpec& spec, const KernelSet& kernels)
-      : Layer(spec.window, blocks_across(spec.window)), input_(kernels.winograd4_input), kernel_(kernels.winograd4),
-        expand_(kernels.winograd4_weights), tiles_(spec.window, kTilesPerPass),
-        operands_(spec.input.encoding, kernels, byte_offset(spec)) {
-    frame_elements(tiles_.framed());
-    row_ = tiles_.framed().frame_width() * window_.in.channels;
-    depth_ = round_up_to(window_.in.channels, kLanes);
+      : WinogradTiles(spec, kernels, kTilesPerPass, byte_offset(spec), round_up_to(spec.window.in.channels, kLanes)),
+        input_(kernels.winograd4_input), kernel_(kernels.winograd4), expand_(kernels.winograd4_weights) {
     steps_ = (window_.in.channels + 1) / 2;
     pitch_ = point_pitch(window_);
     is_expanded_ = !winograd4_keeps_levels(window_);
@@ -74,15 +69,6 @@ class Winograd4Layer final : public Layer {
     part_ = largest_part(magnitudes, steps_, INT32_MAX / kOutputGain / std::max(1, operand));
   }
 
-  size_t frame_bytes(size_t images) const override { return images * row_ * tiles_.framed().frame_height() + kSlack; }
-
-  void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
-    operands_.copy(tiles_.framed(), map, images, frame);
-  }
-
-  size_t tile_rows() const override { return tiles_.rows_per_pass(); }
-  size_t row_unit() const override { return kUnit; }
-
   size_t scratch_bytes(size_t pixels) const override {
     const size_t tiles = tiles_.count(pixels);
     return tiles * (points_bytes() + sums_bytes() + kUnit * kUnit * sizeof(int32_t*)) + rows_bytes() +
@@ -95,7 +81,10 @@ class Winograd4Layer final : public Layer {
     auto* sums = reinterpret_cast<int32_t*>(scratch + count * points_bytes());
     auto** targets = reinterpret_cast<int32_t**>(scratch + count * (points_bytes() + sums_bytes()));
     auto* nowhere = reinterpret_cast<int32_t*>(targets + count * kUnit * kUnit);
-    transform(tile, frame, reinterpret_cast<int16_t*>(nowhere + blocks_.size() * kLanes), points);
+    Winograd4Input input{};
+    input.rows = reinterpret_cast<int16_t*>(nowhere + blocks_.size() * kLanes);
+    input.out = points;
+    transform(tile, frame, input_, input);
     tiles_.set_targets(tile.pixels, static_cast<int32_t*>(out), pitch, nowhere, targets);
     Winograd4Args args{};
     args.in = points;
@@ -128,24 +117,6 @@ class Winograd4Layer final : public Layer {
   size_t points_bytes() const { return kPoints * depth_ * sizeof(int16_t); }
   size_t rows_bytes() const { return (kUnit * tiles_.across() + 2) * 6 * depth_ * sizeof(int16_t); }
 
-  void transform(const Tile& tile, const uint8_t* frame, int16_t* rows, int16_t* points) const {
-    const size_t image = tile.first_pixel / window_.out.pixels();
-    const size_t top = tile.first_pixel % window_.out.pixels() / window_.out.width;
-    Winograd4Input input{};
-    input.in = frame + (image * tiles_.framed().frame_height() + top) * row_;
-    input.row = row_;
-    input.channels = window_.in.channels;
-    input.tiles = tiles_.across();
-    input.depth = depth_;
-    input.rows = rows;
-    input.out = points;
-    for (size_t done = 0; done < tiles_.count(tile.pixels); done += input.tiles) {
-      input_(input);
-      input.in += kUnit * row_;
-      input.out += input.tiles * kPoints * depth_;
-    }
-  }
-
   void pack_block(const LayerSpec& spec, size_t block, int32_t* magnitudes) {
     std::vector<uint8_t> levels(level_bytes(), 0);
     for (size_t lane = 0; lane < blocks_[block].lanes; ++lane) {
@@ -169,9 +140,7 @@ class Winograd4Layer final : public Layer {
   void (*input_)(const Winograd4Input&);
   void (*kernel_)(const Winograd4Args&);
   void (*expand_)(const uint8_t*, size_t, size_t, int16_t*);
-  OutputTiles<kUnit> tiles_;
-  Operands<uint8_t> operands_;
-  size_t row_ = 0, depth_ = 0, steps_ = 0, part_ = 0, pitch_ = 0;
+  size_t steps_ = 0, part_ = 0, pitch_ = 0;
   bool is_expanded_ = true;
   std::vector<int16_t> weights_;  // transformed, if they are expanded
   std::vector<uint8_t> levels_;    // else

@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "runtime/operands.h"
-#include "runtime/output_tiles.h"
+#include "runtime/winograd_tiles.h"
 
 namespace kompakt {
 namespace {
@@ -40,20 +39,15 @@ Ranges transformed(const LayerSpec& spec) {
   return {offset, offset + std::max(difference, kOperandGain * high), kWeightGain * std::max(std::abs(w.low), w.high)};
 }
 
-class WinogradLayer final : public Layer {
+class WinogradLayer final : public WinogradTiles<kUnit> {
  public:
   WinogradLayer(const LayerSpec& spec, const KernelSet& kernels)
-      : Layer(spec.window, blocks_across(spec.window)), input_(kernels.winograd_input), kernel_(kernels.winograd),
-        expand_(kernels.winograd_weights), tiles_(spec.window, kTilesPerPass),
-        operands_(spec.input.encoding, kernels, 0) {
-    frame_elements(tiles_.framed());
+      : WinogradTiles(spec, kernels, kTilesPerPass, 0, round_up_to(spec.window.in.channels, 16)),
+        input_(kernels.winograd_input), kernel_(kernels.winograd), expand_(kernels.winograd_weights) {
     const Ranges ranges = transformed(spec);
     offset_ = static_cast<uint8_t>(ranges.offset);
     flush_ = static_cast<size_t>(32767 / std::max(1, 2 * ranges.operand * ranges.weight));
-    row_ = tiles_.framed().frame_width() * window_.in.channels;
-    depth_ = round_up_to(window_.in.channels, 16);
     steps_ = (window_.in.channels + 3) / 4;
-    across_ = tiles_.across();
     const bool is_read_once = tile_rows() >= tiles_.framed().out.height;
     is_expanded_ = !is_read_once || blocks_.size() * block_bytes() <= kManyWeightBytes;
     level_bits_ = field_bits(levels_of(spec.weight.encoding));
@@ -64,15 +58,6 @@ class WinogradLayer final : public Layer {
     bias_.assign(blocks_.size() * 16 * kLanes, 0);
     for (size_t block = 0; block < blocks_.size(); ++block) pack_block(spec, block);
   }
-
-  size_t frame_bytes(size_t images) const override { return images * row_ * tiles_.framed().frame_height() + kSlack; }
-
-  void prepare(const uint8_t* map, size_t images, uint8_t* frame) const override {
-    operands_.copy(tiles_.framed(), map, images, frame);
-  }
-
-  size_t tile_rows() const override { return tiles_.rows_per_pass(); }
-  size_t row_unit() const override { return kUnit; }
 
   size_t scratch_bytes(size_t pixels) const override {
     const size_t tiles = tiles_.count(pixels);
@@ -85,7 +70,11 @@ class WinogradLayer final : public Layer {
     uint8_t* points = scratch;
     uint8_t* rows = points + tiles * 16 * depth_;
     auto** targets = reinterpret_cast<int32_t**>(rows + round_up_to(rows_bytes(), 64));
-    transform(tile, frame, rows, points);
+    WinogradInput input{};
+    input.offset = offset_;
+    input.rows = rows;
+    input.out = points;
+    transform(tile, frame, input_, input);
     auto* nowhere = reinterpret_cast<int32_t*>(targets + 4 * tiles);
     tiles_.set_targets(tile.pixels, static_cast<int32_t*>(out), pitch, nowhere, targets);
     WinogradArgs args{};
@@ -105,7 +94,7 @@ class WinogradLayer final : public Layer {
   size_t weight_bytes() const override { return weights_.size() + levels_.size(); }
 
  private:
-  size_t rows_bytes() const { return (2 * across_ + 2) * 4 * depth_; }
+  size_t rows_bytes() const { return (2 * tiles_.across() + 2) * 4 * depth_; }
   size_t block_bytes() const { return 16 * steps_ * 4 * kLanes; }
   size_t fields() const { return static_cast<size_t>(8 / level_bits_); }
   size_t level_bytes() const { return (steps_ + fields() - 1) / fields() * 9 * 4 * kLanes; }
@@ -126,25 +115,6 @@ class WinogradLayer final : public Layer {
       kernel_(args);
       args.bias += 16 * kLanes;
       for (size_t i = 0; i < 4 * args.tile_count; ++i) targets[i] += kLanes;
-    }
-  }
-
-  void transform(const Tile& tile, const uint8_t* frame, uint8_t* rows, uint8_t* points) const {
-    const size_t image = tile.first_pixel / window_.out.pixels();
-    const size_t top = tile.first_pixel % window_.out.pixels() / window_.out.width;
-    WinogradInput input{};
-    input.in = frame + (image * tiles_.framed().frame_height() + top) * row_;
-    input.row = row_;
-    input.channels = window_.in.channels;
-    input.tiles = across_;
-    input.depth = depth_;
-    input.offset = offset_;
-    input.rows = rows;
-    input.out = points;
-    for (size_t done = 0; done < tiles_.count(tile.pixels); done += across_) {
-      input_(input);
-      input.in += 2 * row_;
-      input.out += across_ * 16 * depth_;
     }
   }
 
@@ -191,10 +161,8 @@ class WinogradLayer final : public Layer {
   void (*input_)(const WinogradInput&);
   void (*kernel_)(const WinogradArgs&);
   void (*expand_)(const uint8_t*, int, size_t, int8_t*);
-  OutputTiles<kUnit> tiles_;
-  Operands<uint8_t> operands_;
   uint8_t offset_ = 0;
-  size_t flush_ = 1, row_ = 0, depth_ = 0, steps_ = 0, across_ = 0;
+  size_t flush_ = 1, steps_ = 0;
   bool is_expanded_ = true;
   int level_bits_ = 8;
   std::vector<int8_t> weights_;  // transformed, if they are expanded
