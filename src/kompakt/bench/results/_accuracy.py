@@ -16,8 +16,8 @@ ACCURACY_HEADER = (
 PROTOCOLS = {
     "short": (
         "Trained, short protocol",
-        "Ten epochs from the pretrained network with the float network as teacher, 20 to 25 minutes on one core: "
-        "the same for every method, so that methods can be compared; fewer epochs where a step has several passes.",
+        "From the pretrained network with the float network as teacher, at most 40 core minutes, so that methods "
+        "can be compared: ten epochs, fewer where a step has several passes, 16 with binary and ternary weights.",
     ),
     "long": (
         "Trained, long protocol",

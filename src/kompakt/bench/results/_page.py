@@ -13,6 +13,7 @@ from . import _goals as goals
 from . import _ptq as ptq
 from . import _speed as speed
 from . import _training as training
+from . import _widths as widths
 from ._expected import expected_of_recipes, measured_path
 from ._guide import render_guide
 from ._records import (
@@ -43,6 +44,11 @@ highest where there are several: one seed says nothing about the spread, two say
 points. *Mean bits* are per weight, and per activation that a multiply-add reads, with the first and the last layer.
 *Published* numbers are other people's, on their networks and schedules, and are here for orientation. Times are of
 training alone, on a shared machine."""
+
+_WIDTHS = """## Several bit-widths in one file
+
+One set of weights that the engine runs at any of its bit-widths, beside the best network of the same protocol that was
+trained for that bit-width alone. *Difference* is in percentage points. The tables above show the highest bit-width."""
 
 _SIZE = """## Size
 
@@ -159,6 +165,8 @@ def _render(
 ) -> str:  # fmt: skip
     found, benches = entries.entries(runs), speed.ordered(benches)
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
+    if any(entry.first.widths for entry in found):
+        parts += [_WIDTHS, widths.widths_section(found)]
     if found:
         parts += [_SIZE, accuracy.size_section(found)]
     if any(accuracy.is_of_characters(entry) for entry in found):

@@ -50,6 +50,7 @@ class AccuracyRecord(Record):
         latency_ratio: peer -> its time divided by ours.
         float_bits, engine_bits: of a language model, bits per step; its top-1 is the share of right next ones.
         reads_tokens: whether its inputs are numbers of tokens (words), which are measured by perplexity.
+        widths: of a file with several bit-widths, bit-width -> top-1 in the engine.
     """
 
     system: str
@@ -79,6 +80,7 @@ class AccuracyRecord(Record):
     float_bits: Count | None = None
     engine_bits: Count | None = None
     reads_tokens: bool = False
+    widths: dict[int, Percent] = {}
 
     @model_validator(mode="after")
     def _check(self) -> AccuracyRecord:

@@ -55,6 +55,8 @@ def accuracy_record(
         record |= {"float_bits": result["float"]["bits"], "engine_bits": result["engine"]["bits"]}
         if any(layer["op"] == "embedding" for layer in result["layers"]):
             record["reads_tokens"] = True
+    if "widths" in result:
+        record["widths"] = {width["bits"]: width["engine"]["top1"] for width in result["widths"]}
     parse([record], AccuracyRecord, ["result.json"])
     return record
 
