@@ -71,6 +71,16 @@ def test_the_graph_that_came_in_stays_float():
     assert not list(quantizers(graph))
 
 
+def test_a_pool_behind_the_last_layer_averages_floats():
+    """Codes of a map that holds the result cost a classifier 1.3 points; a pool before a layer reads codes."""
+    ends = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    inside = nn.Sequential(*ends, nn.Linear(4, 3))
+    for net, expected in ((ends, 1), (inside, 3)):
+        graph = trace(net, torch.zeros(2, 2, 6, 6))
+        graph = attach(graph, dict.fromkeys(names(graph), LSQ), Choice("lsq", 8))
+        assert sum(isinstance(module, ActivationSlot) for module in graph.module.modules()) == expected
+
+
 @pytest.mark.parametrize("keep_sums", [False, True])
 def test_rounding_is_that_of_shifts_only_where_shifts_make_codes(keep_sums):
     """Elsewhere codes are made from floats by one multiplication, not by a list of thresholds in the file."""

@@ -50,11 +50,11 @@ def attach(
 ) -> Graph:  # fmt: skip
     """A copy of the graph with a slot wherever `layers` (by layer name) and `residual` say so.
 
-    `residual` quantizes every value that is stored between layers without feeding a layer alone: what a shortcut or a
-    pool reads. Layers that read the same value with the same choice share one activation slot, a stored value's, too;
-    without `shared_inputs` each has its own. With `keep_sums`, an addition takes the sums of two layers as they are,
-    instead of storing one of them as codes, every other value is quantized once for all its readers, before pools and
-    concatenations that pass it on, and rounding is that of shifts where the method has it.
+    `residual` quantizes every value that is stored between layers without feeding a layer alone: what a shortcut reads,
+    or a pool that layers come behind. Layers that read the same value with the same choice share one activation slot, a
+    stored value's, too; without `shared_inputs` each has its own. With `keep_sums`, an addition takes the sums of two
+    layers as they are, instead of storing one of them as codes, every other value is quantized once for all its
+    readers, before pools and concatenations that pass it on, and rounding is that of shifts where the method has it.
 
     Raises: GraphError for a name that is no layer. QuantizerError where a method cannot do what is asked of it.
     """
@@ -238,8 +238,12 @@ def _named(name: str, make: Callable[[], T]) -> T:
 
 
 def _stored_values(graph: Graph, keep_sums: bool) -> list[fx.Node]:
-    """Nodes whose value an addition's second operand or a pool reads."""
+    """Nodes whose value an addition's second operand or a pool reads.
+
+    A pool behind the last layer averages floats: codes would cost much of the result's precision and save nothing.
+    """
     stored: dict[fx.Node, None] = {}
+    before_layers = _before_layers(graph)
     for node in graph.nodes:
         op = graph.kind(node).op
         if op == "add":
@@ -247,9 +251,18 @@ def _stored_values(graph: Graph, keep_sums: bool) -> list[fx.Node]:
             for value in node.all_input_nodes:
                 if value is not inline and not (keep_sums and _ends_layer(graph, value)):
                     stored[_origin(graph, value)] = None
-        elif op == "avg_pool":
+        elif op == "avg_pool" and (keep_sums or node in before_layers):
             stored[_origin(graph, operand(node))] = None
     return list(stored)
+
+
+def _before_layers(graph: Graph) -> set[fx.Node]:
+    """Nodes whose value reaches a layer."""
+    layers, found = set(graph.layers()), set[fx.Node]()
+    for node in reversed(graph.nodes):
+        if any(user in found or user in layers for user in node.users):
+            found.add(node)
+    return found
 
 
 def _inline_operand(graph: Graph, add: fx.Node) -> fx.Node | None:

@@ -87,7 +87,7 @@ class QuantizeStage(Strict):
     """Quantizers on weights and activations.
 
     `activation_method`: of activations, where it is not `method`. `first_last` bits of the first and the last layer and
-    `residual_bits` of values that shortcuts and pools read, both by `edge_method`. "float" leaves that part in float32.
+    `residual_bits` of values that shortcuts and inner pools read, both by `edge_method`. "float": as it is.
 
     `lower_bits`: further bit-widths of inner layers and their activations, below `weight_bits`, over the same weights;
     one file holds all, and the engine changes between them (method `adaptive`).
