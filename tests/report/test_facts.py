@@ -98,6 +98,21 @@ def test_reference_check(equal):
     assert ("not all bit-equal" in found.evidence) == (equal is False)
 
 
+def test_every_bit_width_of_a_file_has_its_accuracy_and_checks():
+    exact = {"images": 4, "values": 40, "equal": True}
+    widths = [
+        {"bits": bits, "engine": {"top1": top1, "images": 9, "bit_equal_to_reference": exact | {"equal": bits > 2}}}
+        for bits, top1 in ((8, 91.38), (4, 91.35), (2, 87.8))
+    ]
+    found = parsed(float={"top1": 91.73}, engine=widths[0]["engine"], widths=widths)
+    rows = [row for row in facts.comparison(found) if row.label.startswith("accuracy")]
+    assert [row.label for row in rows] == ["accuracy, engine", "accuracy, engine, 4 bits", "accuracy, engine, 2 bits"]
+    assert text.plain(rows[2].after) == "87.80 %"
+    assert [c.passed for c in facts.checks(found) if c.claim.startswith("engine = integer")] == [True, True, False]
+    assert facts.exactness(found).claim == "engine = integer reference, 2 bits"
+    assert facts.headline(found).endswith("but the engine computes it wrongly.")
+
+
 def test_latency_stands_beside_the_fastest_float_engine_only():
     row = facts.comparison(parsed())[-1]
     assert text.plain(row.before) == "1.05 ms"

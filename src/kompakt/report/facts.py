@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from . import text
 from .latency import latencies
-from .model import Result
+from .model import Measured, Result
 
 FLOAT_BITS = 32
 
@@ -52,8 +52,7 @@ def float_bops(result: Result) -> float | None:
 def headline(result: Result) -> str:
     """Gain and loss in one sentence."""
     who = text.clip((result.model or result.name).removeprefix("zoo:"), 80)
-    equal = result.engine.bit_equal_to_reference
-    is_wrong = equal is not None and equal.equal is False
+    is_wrong = exactness(result).passed is False
     return f"{who} {_gain(result)}{_loss(result)}{', but the engine computes it wrongly' if is_wrong else ''}."
 
 
@@ -139,6 +138,10 @@ def _accuracy_rows(result: Result) -> list[Row]:
                 is_part=True,
             )
         )
+    for width in result.widths[1:]:  # the first is the one above
+        after = width.engine.top1
+        label = f"{name}, engine, {text.count(width.bits)} bits"
+        rows.append(Row(label, text.percent(before), text.percent(after), _points(before, after), "the same file"))
     return rows
 
 
@@ -161,13 +164,25 @@ def _latency_rows(result: Result) -> list[Row]:
 
 
 def checks(result: Result) -> list[Check]:
-    """Does the file compute what training simulated, and is the engine exact?"""
-    return [_reference_check(result), _simulation_check(result)]
+    """Does the file compute what training simulated, and is the engine exact? At every bit-width of the file."""
+    return [check(where, engine) for where, engine in _runs(result) for check in (_reference_check, _simulation_check)]
 
 
-def _reference_check(result: Result) -> Check:
-    claim = "engine = integer reference"
-    equal = result.engine.bit_equal_to_reference
+def exactness(result: Result) -> Check:
+    """The comparison with the integer reference: the first bit-width at which they differ, else the first one."""
+    found = [_reference_check(where, engine) for where, engine in _runs(result)]
+    return next((check for check in found if check.passed is False), found[0])
+
+
+def _runs(result: Result) -> list[tuple[str, Measured]]:
+    """What was measured at every bit-width, with the words that tell it from the first."""
+    others = [(f", {text.count(width.bits)} bits", width.engine) for width in result.widths[1:]]
+    return [("", result.engine), *others]
+
+
+def _reference_check(where: str, engine: Measured) -> Check:
+    claim = f"engine = integer reference{where}"
+    equal = engine.bit_equal_to_reference
     if equal is None or equal.equal is None:
         return Check(claim, None, "not checked in this run")
     how_many = f"{text.count(equal.values)} output values of {text.count(equal.images)} images"
@@ -179,16 +194,16 @@ def _ties(images: float) -> float:
     return max(1.0, images // 1000)
 
 
-def _simulation_check(result: Result) -> Check:
+def _simulation_check(where: str, engine: Measured) -> Check:
     """In float64 where the run has it: in float32 torch's own sums move a code at a boundary now and then."""
-    claim = "engine = simulation"
-    same, images = result.engine.argmax_equal_to_fake_quant, result.engine.images
+    claim = f"engine = simulation{where}"
+    same, images = engine.argmax_equal_to_fake_quant, engine.images
     if same is None or not images:
         return Check(claim, None, "not checked in this run")
     evidence = f"{text.count(same)} of {text.count(images)} images get the same class"
-    if result.engine.max_abs_logit_difference is not None:
-        evidence += f"; largest difference of a logit {text.number(result.engine.max_abs_logit_difference)}"
-    exact = result.engine.float64_simulation
+    if engine.max_abs_logit_difference is not None:
+        evidence += f"; largest difference of a logit {text.number(engine.max_abs_logit_difference)}"
+    exact = engine.float64_simulation
     if exact is None or exact.argmax_equal is None or not exact.images:
         return Check(claim, images - same <= _ties(images), evidence)
     in_float64 = (

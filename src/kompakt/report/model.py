@@ -83,6 +83,13 @@ class Measured(Record):
     max_abs_logit_difference: Number = None
 
 
+class Width(Record):
+    """A file of several bit-widths, run at one of them."""
+
+    bits: Number = None
+    engine: Measured = Measured()
+
+
 class Histogram(Record):
     """Weights of one layer: `counts[i]` values lie in `edges[i]` to `edges[i + 1]`."""
 
@@ -165,6 +172,7 @@ class Result(Record):
     before: Before = Field(default=Before(), alias="float")
     simulated: Simulated = Field(default=Simulated(), alias="fake_quant")
     engine: Measured = Measured()
+    widths: list[Width] = []
     sections: dict[str, Number] = {}
     bops: Number = None
     macs: Number = None

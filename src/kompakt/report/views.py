@@ -38,7 +38,7 @@ def tiles(result: Result) -> list[tuple[str, str, str]]:
     top1 = result.engine.top1 if result.engine.top1 is not None else result.simulated.top1
     where = "in the engine" if result.engine.top1 is not None else "simulated"
     name = "accuracy" if facts.has_labels(result) else "agreement with the float network"
-    exact = facts.checks(result)[0]
+    exact = facts.exactness(result)
     found = [
         (*_times(size, result.file_bytes, "smaller on disk", "larger on disk"),
          f"{text.size(size)} → {text.size(result.file_bytes)}"),
