@@ -42,12 +42,12 @@ def _flatten(prefix: str, value: Any) -> list[str]:
     return [f"{prefix}={value}"]
 
 
-def environment(data_hash: str | None, seed: int) -> dict[str, Any]:
-    """Content of `env.json`."""
+def environment(data_hash: str | None, seed: int, device: str) -> dict[str, Any]:
+    """Content of `env.json`. `device`: where it was trained."""
     return {
         "kompakt": library_version(), "python": platform.python_version(), "torch": str(torch.__version__),
         "numpy": np.__version__, "system": platform.platform(), "cpu": cpu_name() or platform.machine(),
-        "threads": torch.get_num_threads(), "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(), "device": device,
         "commit": commit(), "seed": seed, "data_sha256": data_hash,
     }  # fmt: skip
 

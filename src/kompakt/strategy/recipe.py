@@ -212,8 +212,8 @@ ADDED_LATER = {
 }  # fmt: skip
 
 
-# How often state is saved and looked at.
-NOT_IN_WEIGHTS: dict[str, Any] = {key: {"checkpoint_s", "evaluate_every"} for key in ("train", "pretrain")}
+# How often state is saved and looked at, and where it is computed.
+NOT_IN_WEIGHTS: dict[str, Any] = {key: {"checkpoint_s", "device", "evaluate_every"} for key in ("train", "pretrain")}
 
 
 class Optimization(Strict):
@@ -231,6 +231,7 @@ class Optimization(Strict):
     bf16: bool = True
     compile: bool = True
     checkpoint_s: float = Field(default=60.0, gt=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class Train(Optimization):

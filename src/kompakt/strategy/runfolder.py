@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core.files import atomic_write
+from ..train import device_of
 from .environment import environment
 from .recipe import Recipe
 
@@ -15,7 +16,8 @@ def save_run(folder: Path, recipe: Recipe, result: dict[str, Any], packed: bytes
     """Write `recipe.toml`, `env.json`, `result.json` and `model.kpt`, each atomically."""
     atomic_write(folder / "model.kpt", packed)
     atomic_write(folder / "recipe.toml", recipe_toml(recipe).encode())
-    atomic_write(folder / "env.json", _json(environment(data_hash, recipe.seed)))
+    device = device_of(recipe.train.device).type if recipe.train.epochs else "cpu"
+    atomic_write(folder / "env.json", _json(environment(data_hash, recipe.seed, device)))
     atomic_write(folder / "result.json", _json(result))
 
 

@@ -41,6 +41,7 @@ def save(path: Path, progress: Progress, module: nn.Module, optimizer: torch.opt
     state = {
         "progress": vars(progress), "module": module.state_dict(), "optimizer": optimizer.state_dict(),
         "torch_rng": torch.get_rng_state(), "fingerprint": fingerprint,
+        "gpu_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }  # fmt: skip
     torch.save(state, buffer)
     atomic_write(path, buffer.getvalue())
@@ -58,6 +59,8 @@ def restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, fin
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["torch_rng"])
+        if torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state.get("gpu_rng", []))
         return Progress(**state["progress"])
     except (RuntimeError, ValueError, TypeError) as error:
         raise TrainingError(f"{path}: does not fit this network ({error}); use another folder or delete it") from error

@@ -17,6 +17,7 @@ from ..quant import Moment, Quantizer, QuantizerTraining, quantized_gradients
 from ..quant.widths import networks_of
 from .batches import Batches
 from .checkpoint import Metrics, Progress, restore, save
+from .device import device_of
 from .evaluate import predict, score
 from .interrupt import Interrupt
 from .objective import make_objective
@@ -37,11 +38,15 @@ def train(
         resume: continue from `folder/checkpoint.pt` if it is there; the result is bitwise that of an unbroken run.
         fingerprint: names the run; a checkpoint of another one is refused.
         on_progress: called with a record a few times a minute and after each epoch.
-    Returns: the position at the end.
+    Returns: the position at the end. The module is then where it was before, whichever device it was trained on.
     Raises: TrainingError if the loss is not finite (epoch and step named), data and network do not fit, or a checkpoint
         is damaged or of another run. KeyboardInterrupt once the state is saved.
     """
-    return _Run(module, dataset, settings, folder, teacher, fingerprint, on_progress).go(resume)
+    home = next(module.parameters()).device
+    try:
+        return _Run(module, dataset, settings, folder, teacher, fingerprint, on_progress).go(resume)
+    finally:
+        module.to(home)
 
 
 class _Run:
@@ -49,9 +54,9 @@ class _Run:
         self, module: nn.Module, dataset: Dataset, settings: TrainSettings, folder: Path, teacher: nn.Module | None,
         fingerprint: str, on_progress: Callable[[dict[str, object]], None],
     ) -> None:  # fmt: skip
-        self.module = in_memory_format(module, torch.channels_last)
+        self.device = device_of(settings.device)
+        self.module = in_memory_format(module.to(self.device), torch.channels_last)
         self.dataset, self.settings, self.fingerprint, self.on_progress = dataset, settings, fingerprint, on_progress
-        self.device = next(module.parameters()).device
         self.batches = Batches(dataset, settings.batch_size, settings.seed, self.device)
         self.optimizer = make_optimizer(module, settings)
         self.quantizers = QuantizerTraining(module)

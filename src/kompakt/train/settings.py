@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._core.errors import TrainingError
+from .device import DEVICES
 
 GRADIENT_BITS = (2, 3, 4, 5, 6, 7, 8, 32)
 
@@ -25,6 +26,7 @@ class TrainSettings:
         last_stage_epochs: final epochs that go through whole integer levels.
         bf16: compute in bfloat16 where the CPU has it. compile: use torch.compile.
         checkpoint_s: seconds between checkpoints.
+        device: see `train.device.device_of`; only on the CPU equal runs give equal bits.
     Raises: TrainingError for a value that makes no sense.
     """
 
@@ -48,11 +50,12 @@ class TrainSettings:
     bf16: bool = True
     compile: bool = True
     checkpoint_s: float = 60.0
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         known_words = {
             "optimizer": ("sgd", "adam", "shift_adamax"), "schedule": ("cosine", "constant"),
-            "width_teacher": ("best", "highest", "next"),
+            "width_teacher": ("best", "highest", "next"), "device": DEVICES,
         }  # fmt: skip
         for name, known in known_words.items():
             if getattr(self, name) not in known:
