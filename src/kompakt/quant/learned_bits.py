@@ -22,8 +22,6 @@ STRENGTH = 1e-3  # of one bit in the loss; `train.penalty` multiplies it
 PACE = 10.0  # bits are learned as bits / PACE: an optimizer of even steps moves weights by hundredths, bits by units
 MARGIN = 1e-3  # above a whole number that does not cost another bit
 MOMENTUM = 0.9
-# Bits -> the range, in root mean squares, of least squared error on normally distributed weights.
-BEST_RANGES = {2: 1.22, 3: 1.96, 4: 2.48, 5: 2.9, 6: 3.28, 7: 3.6, 8: 3.92}
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,7 @@ class LearnedBits(Rule):
     """A bit-width b per tensor, in a range that follows the largest magnitude. The loss gets STRENGTH · share · b.
 
     The range of weights is that of the weights as they are, of activations a running mean over batches. b starts at the
-    most and stays between that and 1 (2 with negative levels). After `finish` it is rounded up and stays, and the range
-    of weights is the one of least squared error for normally distributed ones of their size, if that is smaller.
+    most and stays between that and 1 (2 with negative levels). After `finish` it is rounded up and stays.
 
     Args:
         grid: where the levels lie.
@@ -92,7 +89,7 @@ class LearnedBits(Rule):
         sample_axis: whether the values are activations.
     Raises: QuantizerError for another grid.
     Source: Nikolić et al., "BitPruning", arXiv 2002.03090. Differs: ranges around zero, so that zero is a level;
-    strength, pace and the ranges after `finish` are ours.
+    strength and pace are ours.
     """
 
     def __init__(self, grid: Grid, grains: int, sample_axis: bool) -> None:
@@ -117,13 +114,8 @@ class LearnedBits(Rule):
         """The range of x."""
         self.range.fill_(max(float(x.abs().max()), SMALLEST_RANGE))
 
-    @torch.no_grad()
     def follow(self, weight: Tensor) -> None:
-        """The range of the weight as it is now."""
         self.fit(weight)
-        if self.snapped:
-            best = BEST_RANGES[int(self.resting)] * float(weight.square().mean().sqrt())
-            self.range.clamp_(max=max(best, SMALLEST_RANGE))
 
     @torch.no_grad()
     def observe(self, x: Tensor) -> None:
