@@ -87,6 +87,26 @@ def test_uncorrelated_inputs_leave_nothing_to_make_up_for(name):
     assert torch.equal(found, quantizer(layer.weight.detach()))
 
 
+def test_rounding_is_that_of_the_slow_reference_which_inverts_anew_for_every_weight():
+    """The largest input first: round its weight, then the best values of the weights that are left."""
+    g = torch.Generator().manual_seed(3)
+    layer = nn.Linear(12, 5)
+    x = torch.randn(400, 12, generator=g) @ torch.randn(12, 12, generator=g)
+    quantizer = Quantizer(method("mmse"), 3, signed=True, grains=5)
+    quantizer.fit(layer.weight.detach())
+    h = (x.T @ x).double()
+    h += 0.01 * h.diagonal().mean() * torch.eye(12)
+    w, free = layer.weight.detach().double(), list(range(12))
+    for j in h.diagonal().argsort(descending=True).tolist():
+        inverse = h[free][:, free].inverse()
+        at = free.index(j)
+        error = w[:, j] - quantizer(w.float()).detach().double()[:, j]
+        w[:, free] -= error[:, None] * inverse[at] / inverse[at, at]
+        free.remove(j)
+    found = rounded_to_outputs(layer, layer.weight, quantizer, x)
+    torch.testing.assert_close(found, w.float(), rtol=1e-5, atol=1e-6)
+
+
 def test_rounding_for_centred_inputs_does_not_work_for_their_mean():
     """Card-free fact: the bias makes up for means, so what counts is the spread of the error."""
     layer = nn.Linear(24, 8, bias=False)

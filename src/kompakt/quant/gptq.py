@@ -20,7 +20,8 @@ def rounded_to_outputs(
     """Weights on the quantizer's levels, (O, I / groups, ...), chosen for the layer's outputs on `x`.
 
     With H = XXᵀ of the inputs of one output channel, H + 0.01 mean(diag H) I, and U the upper Cholesky factor of its
-    inverse, column by column: q_j = nearest level of w_j; e = (w_j - q_j) / U_jj; w_k -= e U_jk for all k > j.
+    inverse, column by column, the largest H_jj first: q_j = nearest level of w_j; e = (w_j - q_j) / U_jj;
+    w_k -= e U_jk for all later k.
 
     Args:
         layer: Conv2d or Linear; gives stride, padding, dilation and groups.
@@ -50,8 +51,11 @@ def rounded_to_outputs(
         inputs = inputs - inputs.mean(0) if is_centred else inputs
         inverse = _inverse(inputs)
         start = w if wanted is None else w + _missing(w, inputs, wanted[g], is_centred) @ inverse
-        factor = torch.linalg.cholesky(inverse, upper=True)
-        rounded.append(_rounded(start.clone(), factor, lambda v, own=own: quantizer.grid.value(v, own)))
+        # What matters most is rounded while the most weights are free to make up for it.
+        order = inputs.square().sum(0).argsort(descending=True, stable=True)
+        factor = torch.linalg.cholesky(inverse[order][:, order], upper=True)
+        in_order = _rounded(start[:, order], factor, lambda v, own=own: quantizer.grid.value(v, own))
+        rounded.append(in_order[:, order.argsort()])
     return torch.stack(rounded).reshape(weight.shape)
 
 

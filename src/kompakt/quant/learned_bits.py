@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .._core.errors import QuantizerError
-from ..encoding import Affine, Encoding
+from ..encoding import Affine, Encoding, Planes
 from ..ops import basis as basis_ops
 from ..ops import uniform
 from ..ops.grains import per_grain
@@ -22,35 +22,46 @@ STRENGTH = 1e-3  # of one bit in the loss; `train.penalty` multiplies it
 PACE = 10.0  # bits are learned as bits / PACE: an optimizer of even steps moves weights by hundredths, bits by units
 MARGIN = 1e-3  # above a whole number that does not cost another bit
 MOMENTUM = 0.9
+EIGHT = 8
 
 
 @dataclass(frozen=True)
 class Interpolated:
-    """Between n and n + 1 bits, b = n + a: (1 - a)·Q_n + a·Q_{n+1}; Q_n has even levels up to `p["range"]`, and zero.
+    """Between n and n + 1 bits, b = n + a: (1 - a)·Q_n + a·Q_{n+1}; Q_n has 2^n even levels over the range `p["range"]`.
+
+    With negative levels they are -range to range, none of them 0, but for 8 bits: then -127 to 127 steps, which fit a
+    byte. Without, 0 to range.
 
     Args:
         bits: the most. `p["bits"]` (1,) is b; only a whole one can be stored.
-        signed: whether levels are as far below zero as above; then b is 2 or more.
+        signed: whether levels are as far below zero as above.
     """
 
     bits: int
     signed: bool
 
     def step(self, p: Parameters, bits: Tensor) -> Tensor:
-        """Spacing of the levels of Q_bits."""
+        """Spacing of the levels of Q_bits, (G,)."""
         return p["range"] / self._highest(bits)
 
     def _highest(self, bits: Tensor) -> Tensor:
-        return 2.0 ** (bits - int(self.signed)) - 1
+        """The highest level, in steps."""
+        if not self.signed:
+            return 2.0**bits - 1
+        return torch.floor((2.0**bits - 1) / 2) + self._zero(bits)
+
+    def _zero(self, bits: Tensor) -> Tensor:
+        """How far levels lie above whole numbers of steps."""
+        return 0.5 * (bits < EIGHT) if self.signed else torch.zeros_like(bits)
 
     def whole(self, x: Tensor, p: Parameters, bits: Tensor) -> Tensor:
         """Q_bits(x) for a whole bit-width (1,)."""
-        return self._level(x, p, bits) * per_grain(self.step(p, bits), x)
+        return (self._rounded(x, p, bits) + per_grain(self._zero(bits), x)) * per_grain(self.step(p, bits), x)
 
-    def _level(self, x: Tensor, p: Parameters, bits: Tensor) -> Tensor:
-        highest = per_grain(self._highest(bits), x)
+    def _rounded(self, x: Tensor, p: Parameters, bits: Tensor) -> Tensor:
+        highest, zero = per_grain(self._highest(bits), x), per_grain(self._zero(bits), x)
         lowest = -highest if self.signed else torch.zeros_like(highest)
-        return torch.clamp(torch.round(x / per_grain(self.step(p, bits), x)), lowest, highest)
+        return torch.clamp(torch.round(x / per_grain(self.step(p, bits), x) - zero), lowest - zero, highest - zero)
 
     def slope(self, x: Tensor, p: Parameters) -> Tensor:
         """∂value/∂b = Q_{n+1} - Q_n: to the right where b is whole."""
@@ -63,33 +74,46 @@ class Interpolated:
         return lower + per_grain(p["bits"] - floor, x) * (self.whole(x, p, floor + 1) - lower)
 
     def code(self, x: Tensor, p: Parameters) -> Tensor:
-        return torch.bitwise_and(self._level(x, p, p["bits"]).to(torch.int64), 2 ** int(p["bits"]) - 1)
+        rounded = self._rounded(x, p, p["bits"]).to(torch.int64)
+        lowest = 0 if self._is_affine(p) else 2 ** (int(p["bits"]) - 1)
+        return torch.bitwise_and(rounded + lowest, 2 ** int(p["bits"]) - 1)
 
     def levels(self, p: Parameters) -> basis_ops.Levels:
-        highest, bits = int(self._highest(p["bits"])), int(p["bits"])
-        rounded = torch.arange(-highest if self.signed else 0, highest + 1, device=p["range"].device)
-        return uniform.rounded_levels(rounded, self.step(p, p["bits"]), bits)
+        zero, highest, bits = float(self._zero(p["bits"])), float(self._highest(p["bits"])), int(p["bits"])
+        lowest = -highest if self.signed else 0.0
+        rounded = torch.arange(int(lowest - zero), int(highest - zero) + 1, device=p["range"].device)
+        found = uniform.rounded_levels(rounded, self.step(p, p["bits"]), bits, self._zero(p["bits"]))
+        if self._is_affine(p):
+            return found
+        return basis_ops.Levels(found.values, found.thresholds, (rounded - rounded[0]).expand(found.values.shape))
 
     def starts_at_zero(self, p: Parameters) -> bool:
         return not self.signed
 
     def encoding(self, p: Parameters) -> tuple[Encoding, np.ndarray]:
-        return Affine(int(p["bits"]), self.signed), self.step(p, p["bits"]).detach().float().cpu().numpy()
+        bits, step = int(p["bits"]), self.step(p, p["bits"]).detach().float().cpu().numpy()
+        if self._is_affine(p):
+            return Affine(bits, self.signed), step
+        return Planes(bits, (1 << np.arange(bits)).astype(np.int16), "pm"), step / 2
+
+    def _is_affine(self, p: Parameters) -> bool:
+        """Whether levels are whole numbers of steps; else the odd numbers of half steps."""
+        return float(self._zero(p["bits"])) == 0
 
 
 class LearnedBits(Rule):
-    """A bit-width b per tensor, in a range that follows the largest magnitude. The loss gets STRENGTH · share · b.
+    """A bit-width b per tensor, in ranges that follow the largest magnitudes. The loss gets STRENGTH · share · b.
 
-    The range of weights is that of the weights as they are, of activations a running mean over batches. b starts at the
-    most and stays between that and 1 (2 with negative levels). After `finish` it is rounded up and stays.
+    The ranges of weights, one per grain, are those of the weights as they are; that of activations is a running mean
+    over batches. b starts at the most and stays between that and 1. After `finish` it is rounded up and stays.
 
     Args:
         grid: where the levels lie.
-        grains: 1.
+        grains: of weights, with a range each.
         sample_axis: whether the values are activations.
     Raises: QuantizerError for another grid.
-    Source: Nikolić et al., "BitPruning", arXiv 2002.03090. Differs: ranges around zero, so that zero is a level;
-    strength and pace are ours.
+    Source: Nikolić et al., "BitPruning", arXiv 2002.03090. Differs: ranges of weights lie around zero, those of
+    activations start there; strength and pace are ours.
     """
 
     def __init__(self, grid: Grid, grains: int, sample_axis: bool) -> None:
@@ -98,11 +122,11 @@ class LearnedBits(Rule):
             raise QuantizerError(f"learned bits have a grid that interpolates, got {grid}")
         self.grid, self.sample_axis, self.snapped, self.gradient_scale = grid, sample_axis, False, 1.0
         self.share = 1.0  # of the cost, see `quant.bit_costs`
-        self.pace = nn.Parameter(torch.full((grains,), grid.bits / PACE))
+        self.pace = nn.Parameter(torch.full((1,), grid.bits / PACE))
         self.range: Tensor
         self.resting: Tensor
         self.register_buffer("range", torch.ones(grains))
-        self.register_buffer("resting", torch.zeros(grains))  # 0 until the bit-width is fixed
+        self.register_buffer("resting", torch.zeros(1))  # 0 until the bit-width is fixed
 
     @property
     def learned(self) -> Tensor:
@@ -111,8 +135,8 @@ class LearnedBits(Rule):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """The range of x."""
-        self.range.fill_(max(float(x.abs().max()), SMALLEST_RANGE))
+        """The range of x, of every grain."""
+        self.range.copy_(x.abs().reshape(len(self.range), -1).amax(dim=1).clamp_min(SMALLEST_RANGE))
 
     def follow(self, weight: Tensor) -> None:
         self.fit(weight)
@@ -142,7 +166,7 @@ class LearnedBits(Rule):
     @torch.no_grad()
     def after_step(self) -> None:
         """Keep b in its range."""
-        self.pace.clamp_((2 if self.grid.signed else 1) / PACE, self.grid.bits / PACE)
+        self.pace.clamp_(1 / PACE, self.grid.bits / PACE)
 
     @torch.no_grad()
     def finish(self) -> None:
