@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kompakt.graph import Parts
 from kompakt.quant import Quantizer, adaround, method
 from kompakt.quant.adaround import learned_rounding, neighbours
 from kompakt.quant.rows import ROWS, input_rows, output_rows
@@ -26,8 +27,8 @@ def fitted(weight: Tensor, name: str = "mmse", bits: int = 3) -> Quantizer:
 
 
 def rounded(layer: nn.Module, quantizer: Quantizer, x: Tensor) -> Tensor:
-    target = output_rows(layer(x).detach(), ROWS)
-    return learned_rounding(layer, layer.weight.detach(), quantizer, x, target)
+    target = output_rows(Parts((layer(x).detach(),)), ROWS)
+    return learned_rounding(layer, layer.weight.detach(), quantizer, Parts((x,)), target)
 
 
 def test_the_best_of_all_roundings_is_nearly_found():
@@ -89,8 +90,8 @@ def test_dead_inputs_are_harmless():
 def test_rows_of_inputs_and_outputs_belong_together(layer, shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        found = output_rows(layer(x), 100)
-        inputs = torch.stack(input_rows(layer, x, 100))
+        found = output_rows(Parts((layer(x),)), 100)
+        inputs = torch.stack(input_rows(layer, Parts((x,)), 100))
         weight = layer.weight.reshape(len(inputs), -1, inputs.shape[2])
         expected = (inputs @ weight.transpose(1, 2)).permute(1, 0, 2).reshape(found.shape)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

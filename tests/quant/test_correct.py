@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kompakt._core.errors import QuantizerError
-from kompakt.graph import Graph, equalize, fold_batch_norm, trace
+from kompakt.graph import Graph, Parts, equalize, fold_batch_norm, trace
 from kompakt.quant import Quantizer, adaround, method
 from kompakt.quant.attach import Choice, LayerChoice, attach, calibrate
 from kompakt.quant.correct import Corrections, channel_means, correct, fitting_scale
@@ -83,7 +83,7 @@ def test_uncorrelated_inputs_leave_nothing_to_make_up_for(name):
     quantizer.fit(layer.weight.detach())
     quantizer.finish()
     quantizer.eval()
-    found = rounded_to_outputs(layer, layer.weight.detach(), quantizer, x)
+    found = rounded_to_outputs(layer, layer.weight.detach(), quantizer, Parts((x,)))
     assert torch.equal(found, quantizer(layer.weight.detach()))
 
 
@@ -103,7 +103,7 @@ def test_rounding_is_that_of_the_slow_reference_which_inverts_anew_for_every_wei
         error = w[:, j] - quantizer(w.float()).detach().double()[:, j]
         w[:, free] -= error[:, None] * inverse[at] / inverse[at, at]
         free.remove(j)
-    found = rounded_to_outputs(layer, layer.weight, quantizer, x)
+    found = rounded_to_outputs(layer, layer.weight, quantizer, Parts((x,)))
     torch.testing.assert_close(found, w.float(), rtol=1e-5, atol=1e-6)
 
 
@@ -117,7 +117,7 @@ def test_rounding_for_centred_inputs_does_not_work_for_their_mean():
     quantizer.fit(weight)
     spread = []
     for is_centred in (False, True):
-        error = x @ (rounded_to_outputs(layer, weight, quantizer.eval(), x, None, is_centred) - weight).T
+        error = x @ (rounded_to_outputs(layer, weight, quantizer.eval(), Parts((x,)), None, is_centred) - weight).T
         spread.append(float((error - error.mean(0)).square().mean()))
     assert spread[1] < 0.8 * spread[0]
 
@@ -130,7 +130,7 @@ def test_rounding_for_the_float_outputs_undoes_what_the_layers_before_lost():
     weight, wanted = layer.weight.detach(), layer(x).detach()
     quantizer = Quantizer(method("mmse"), 4, True, 8)
     quantizer.fit(weight)
-    own, undone = (rounded_to_outputs(layer, weight, quantizer.eval(), lossy, y) for y in (None, wanted))
+    own, undone = (rounded_to_outputs(layer, weight, quantizer.eval(), Parts((lossy,)), y) for y in (None, wanted))
     assert (lossy @ undone.T - wanted).square().mean() < 0.5 * (lossy @ own.T - wanted).square().mean()
 
 
@@ -138,9 +138,10 @@ def test_targets_that_the_weights_reach_change_nothing(original):
     layer, x = original.module.get_submodule("group"), torch.randn(8, 8, 6, 6)
     quantizer = Quantizer(method("mmse"), 4, True, 12)
     quantizer.fit(layer.weight.detach())
-    wanted = output_rows(layer(x).detach(), ROWS)
+    wanted = output_rows(Parts((layer(x).detach(),)), ROWS)
     own, same = (
-        rounded_to_outputs(layer, layer.weight, quantizer.eval(), x, y, is_centred=True) for y in (None, wanted)
+        rounded_to_outputs(layer, layer.weight, quantizer.eval(), Parts((x,)), y, is_centred=True)
+        for y in (None, wanted)
     )
     assert torch.equal(own, same)
 
@@ -151,9 +152,10 @@ def test_inputs_that_are_always_zero_are_harmless():
     x[:, 2] = 0
     quantizer = Quantizer(method("mmse"), 4, True, 3)
     quantizer.fit(layer.weight.detach())
-    found = rounded_to_outputs(layer, layer.weight.detach(), quantizer.eval(), x)
+    found = rounded_to_outputs(layer, layer.weight.detach(), quantizer.eval(), Parts((x,)))
     assert torch.equal(found[:, 2], quantizer(layer.weight.detach())[:, 2])
-    assert torch.isfinite(rounded_to_outputs(layer, layer.weight.detach(), quantizer, torch.zeros(9, 6))).all()
+    nothing = Parts((torch.zeros(9, 6),))
+    assert torch.isfinite(rounded_to_outputs(layer, layer.weight.detach(), quantizer, nothing)).all()
 
 
 def test_tokens_are_so_many_features():
@@ -161,7 +163,9 @@ def test_tokens_are_so_many_features():
     x = torch.randn(10, 5, 6, generator=torch.Generator().manual_seed(0))
     quantizer = Quantizer(method("mmse"), 3, True, 3)
     quantizer.fit(layer.weight.detach())
-    found, flat = (rounded_to_outputs(layer, layer.weight.detach(), quantizer.eval(), y) for y in (x, x.flatten(0, 1)))
+    found, flat = (
+        rounded_to_outputs(layer, layer.weight.detach(), quantizer.eval(), Parts((y,))) for y in (x, x.flatten(0, 1))
+    )
     assert torch.equal(found, flat)
 
 
@@ -170,7 +174,7 @@ def test_every_channel_has_the_mean_of_the_float_network(original, rounding):
     graph = quantized(original, 2)
     correct(graph, original, BATCH, Corrections(rounding, bias=True))
     with torch.no_grad():
-        found, expected = channel_means(graph.module(BATCH)), channel_means(original.module(BATCH))
+        found, expected = channel_means(Parts((graph.module(BATCH),))), channel_means(Parts((original.module(BATCH),)))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
@@ -239,7 +243,8 @@ def test_scales_fit_the_outputs_and_keep_the_codes(original):
     assert (slot[0].quantizer.encode(slot.original)[0] == codes).mean() > 0.99
     with torch.no_grad():
         factor = fitting_scale(
-            output_rows(layer(BATCH), 9999), output_rows(original.module.get_submodule("stem")(BATCH), 9999)
+            output_rows(Parts((layer(BATCH),)), 9999),
+            output_rows(Parts((original.module.get_submodule("stem")(BATCH),)), 9999),
         )
     torch.testing.assert_close(factor, torch.ones_like(factor), rtol=1e-4, atol=0)
     assert distance(graph, original) < 0.9 * distance(plain, original)

@@ -12,6 +12,7 @@ from kompakt.artifact import to_bytes
 from kompakt.deploy import lower
 from kompakt.engine import load
 from kompakt.engine.reference import run
+from kompakt.graph import Parts
 from kompakt.quant import METHODS, Quantizer
 from kompakt.quant.gptq import rounded_to_outputs
 from support.quantized import EIGHT, Setup, layer, quantized
@@ -129,4 +130,4 @@ def test_rounding_for_the_outputs_is_refused():
     convolution = nn.Conv2d(2, 3, 3)
     quantizer = fitted("syq_pixel", 2, convolution.weight.detach())
     with pytest.raises(QuantizerError, match="no position of a kernel"):
-        rounded_to_outputs(convolution, convolution.weight.detach(), quantizer, torch.randn(2, 2, 5, 5))
+        rounded_to_outputs(convolution, convolution.weight.detach(), quantizer, Parts((torch.randn(2, 2, 5, 5),)))

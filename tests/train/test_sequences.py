@@ -54,7 +54,7 @@ def test_a_score_in_batches_is_that_of_all_outputs_at_once(data, monkeypatch):
     module = net()
     rows = judged(predict(module, data, data.test), data.test)
     expected = quality(rows, data.test.labels[data.test.labels != NO_LABEL], data.test)
-    monkeypatch.setattr("kompakt.data.judging.BATCH_VALUES", 64 * WORDS * 3)
+    monkeypatch.setattr("kompakt.data.judging.OUTPUT_VALUES", 64 * WORDS * 3)
     assert batch_size_of(data.test) == 3
     assert score(module, data, data.test) == pytest.approx(expected)
 

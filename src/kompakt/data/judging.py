@@ -9,14 +9,16 @@ import numpy as np
 
 from .types import NO_LABEL, Split
 
-LARGEST_BATCH, BATCH_VALUES = 500, 2**22  # values of a batch: large images, or many classes, come in smaller batches
+LARGEST_BATCH = 500
+# Values of a batch. Maps inside a network are some times its inputs; batches of few megabytes use memory again.
+INPUT_VALUES, OUTPUT_VALUES = 2**20, 2**22
 
 
 def batch_size_of(split: Split, largest: int = LARGEST_BATCH) -> int:
     """How many inputs of `split` a network takes at once, by the values that enter and that leave it."""
     inputs = math.prod(split.images.shape[1:])
     outputs = math.prod(split.labels.shape[1:]) * (int(split.labels.max(initial=NO_LABEL)) + 1)
-    return max(1, min(largest, BATCH_VALUES // max(inputs, outputs)))
+    return max(1, min(largest, INPUT_VALUES // max(inputs, 1), OUTPUT_VALUES // max(outputs, 1)))
 
 
 def judged(outputs: np.ndarray, split: Split) -> np.ndarray:

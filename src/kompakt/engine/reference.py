@@ -172,22 +172,21 @@ def _conv2d(node: Node, inputs: list[np.ndarray], types: Types) -> np.ndarray:
     attrs = node.attrs
     weight = attrs["weight"].levels()
     window = _Window(weight.shape[2:], attrs["stride"], attrs["padding"], attrs["dilation"])
-    is_float = types[0].encoding is None
-    x = inputs[0] if is_float else _levels(inputs[0], _encoding(types[0]))
-    multiply = _float_products if is_float else _integer_products
-    parts = zip(np.split(x, attrs["groups"], axis=1), np.split(weight, attrs["groups"], axis=0), strict=True)
-    return np.concatenate([multiply(part, rows, window) for part, rows in parts], axis=1)
+    if types[0].encoding is not None:
+        return _integer_products(_levels(inputs[0], _encoding(types[0])), weight, window, attrs["groups"])
+    parts = zip(np.split(inputs[0], attrs["groups"], axis=1), np.split(weight, attrs["groups"], axis=0), strict=True)
+    return np.concatenate([_float_products(part, rows, window) for part, rows in parts], axis=1)
 
 
-def _integer_products(x: np.ndarray, weight: np.ndarray, window: _Window) -> np.ndarray:
-    """Exact sums: x (N, I, H, W) levels, weight (O, I, KH, KW) levels, (N, O, OH, OW) int32."""
-    columns = weight.reshape(*weight.shape[:2], -1).astype(np.float64)
+def _integer_products(x: np.ndarray, weight: np.ndarray, window: _Window, groups: int = 1) -> np.ndarray:
+    """Exact sums: x (N, groups · I, H, W) levels, weight (O, I, KH, KW) levels, (N, O, OH, OW) int32."""
+    outputs, inputs = weight.shape[:2]
+    columns = weight.reshape(groups, outputs // groups, inputs, -1).astype(np.float64)
     # float64 holds every partial sum exactly: magnitudes stay below 2^31 by the bound of the format.
-    total = sum(
-        np.einsum("nihw,oi->nohw", tap, columns[:, :, k], optimize=True)
-        for k, tap in enumerate(window.taps(x.astype(np.float64), 0))
-    )
-    return np.asarray(total).astype(np.int32)
+    total: np.ndarray = np.zeros((), np.float64)
+    for k, tap in enumerate(window.taps(x.astype(np.float64), 0)):
+        total = total + columns[..., k] @ tap.reshape(len(x), groups, inputs, tap.shape[2] * tap.shape[3])
+    return total.astype(np.int32).reshape(len(x), outputs, *tap.shape[2:])
 
 
 def _float_products(x: np.ndarray, weight: np.ndarray, window: _Window) -> np.ndarray:

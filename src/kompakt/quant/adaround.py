@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..graph import Parts
 from .quantizer import Quantizer
 from .rows import ROWS, input_rows
 
@@ -16,7 +17,7 @@ FIRST_BETA, LAST_BETA, WARM_UP = 20.0, 2.0, 0.2
 PENALTY = 3.0
 
 
-def learned_rounding(layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor, target: Tensor) -> Tensor:
+def learned_rounding(layer: Any, weight: Tensor, quantizer: Quantizer, x: Parts, target: Tensor) -> Tensor:
     """Weights on the quantizer's levels, (O, I / groups, ...), each the next level below or above the float weight.
 
         Ŵ = L + (U - L) · h(V),   h(V) = clip(1.2 σ(V) - 0.1, 0, 1),   L <= W <= U neighbouring levels

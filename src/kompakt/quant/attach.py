@@ -8,14 +8,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, fx
 from torch.nn.utils import parametrize
 
 from .._core.errors import GraphError, QuantizerError
-from ..graph import Graph, check, operand
+from ..graph import Graph, Parts, RunInParts, Slot, check, operand
 from ..graph.graph import RECURRENT
 from .grids import Uniform
 from .quantizer import UNSIGNED, WEIGHTS, Quantizer, role_of
@@ -98,11 +97,26 @@ def calibrate(graph: Graph, batch: Tensor, only: Collection[str] | None = None) 
     try:
         for slot in slots:
             slot.calibrating = True
-        with torch.no_grad():
-            graph.module(batch)
+        _Calibration(graph).of(batch)
     finally:
         for slot in slots:
             slot.calibrating = False
+
+
+class _Calibration(RunInParts):
+    """Slots are fitted to the whole batch, and so is what has slots inside."""
+
+    def value(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        module = self.module.get_submodule(str(node.target)) if node.op == "call_module" else None
+        to_fit = [slot for slot in module.modules() if isinstance(slot, Slot) and slot.calibrating] if module else []
+        if not to_fit:
+            return super().value(node, args, kwargs)
+        x: Parts = args[0]
+        if module is to_fit[0]:
+            to_fit[0].fit(x.whole)
+            to_fit[0].calibrating = False
+            return super().value(node, args, kwargs)
+        return Parts(self.call_module(str(node.target), (x.whole,), kwargs).split([len(part) for part in x.values]))
 
 
 def check_ranges(graph: Graph) -> None:

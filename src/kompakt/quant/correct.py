@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
 from .._core.errors import QuantizerError
-from ..graph import Graph
+from ..graph import Graph, Parts, RunInParts
 from .adaround import learned_rounding
 from .gptq import rounded_to_outputs
 from .rows import ROWS, output_rows
@@ -63,14 +63,18 @@ def correct(
     both, Choukroun et al., ICCVW 2019.
     """
     graph.module.eval()
-    with torch.no_grad():
-        targets = _Targets(original, what).of(batch)
-        _Corrector(graph, targets, what, on_layer).run(batch)
+    original.module.eval()
+    targets = _Targets(original, what)
+    targets.of(batch)
+    _Corrector(graph, targets, what, on_layer).of(batch)
 
 
-def channel_means(y: Tensor) -> Tensor:
+def channel_means(y: Parts) -> Tensor:
     """Mean of every channel of (N, C), (N, T, C) or (N, C, H, W), float64 (C,)."""
-    return y.double().mean([d for d in range(y.dim()) if d != channel_axis(y)])
+    sums = [
+        len(part) * part.double().mean([d for d in range(part.dim()) if d != channel_axis(part)]) for part in y.values
+    ]
+    return torch.stack(sums).sum(0) / sum(map(len, y.values))
 
 
 def fitting_scale(y: Tensor, expected: Tensor) -> Tensor:
@@ -85,36 +89,30 @@ def channel_axis(y: Tensor) -> int:
     return 2 if y.dim() == 3 else 1
 
 
-class _Targets(fx.Interpreter):
+class _Targets(RunInParts):
     """Runs a network and keeps its layers' outputs, as channel means and, where they are needed, at some positions."""
 
     def __init__(self, graph: Graph, what: Corrections) -> None:
-        super().__init__(graph.module)
+        super().__init__(graph)
         self.layers = {str(node.target) for node in graph.products()}
         self.needs_means, self.needs_rows = what.bias, what.scale or what.rounding != "nearest"
         self.means: dict[str, Tensor] = {}
         self.rows: dict[str, Tensor] = {}
 
-    def of(self, batch: Tensor) -> _Targets:
-        if self.needs_means or self.needs_rows:
-            self.module.eval()
-            self.run(batch)
-        return self
-
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        y = super().call_module(target, args, kwargs)
-        if target in self.layers and self.needs_means:
-            self.means[target] = channel_means(y)
-        if target in self.layers and self.needs_rows:
-            self.rows[target] = output_rows(y, ROWS).clone()
+    def value(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        y = super().value(node, args, kwargs)
+        if node.target in self.layers and self.needs_means:
+            self.means[str(node.target)] = channel_means(y)
+        if node.target in self.layers and self.needs_rows:
+            self.rows[str(node.target)] = output_rows(y, ROWS)
         return y
 
 
-class _Corrector(fx.Interpreter):
+class _Corrector(RunInParts):
     """Runs a quantized network, and corrects each layer before its result goes on."""
 
     def __init__(self, graph: Graph, targets: _Targets, what: Corrections, on_layer: OnLayer) -> None:
-        super().__init__(graph.module)
+        super().__init__(graph)
         self.targets, self.what, self.on_layer = targets, what, on_layer
         self.work = {str(node.target): self._work(graph.submodule(node)) for node in graph.products()}
         self.done = 0
@@ -124,26 +122,29 @@ class _Corrector(fx.Interpreter):
         weight = layer.weight
         return 1 if self.what.rounding == "nearest" else weight.numel() * weight[0].numel()
 
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        layer: Any = self.module.get_submodule(target)
-        if target not in self.work or not has_slot(layer):
-            return super().call_module(target, args, kwargs)
+    def value(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        target = str(node.target)
+        layer: Any = self.module.get_submodule(target) if target in self.work else None
+        if layer is None or not has_slot(layer):
+            return super().value(node, args, kwargs)
         self.on_layer(target, self.done, sum(self.work.values()))
         self.done += self.work[target]
         self._round(layer, target, args[0])
-        y: Tensor = super().call_module(target, args, kwargs)
+        y: Parts = super().value(node, args, kwargs)
         if self.what.scale:
             self._rescale(layer, target, y)
-            y = super().call_module(target, args, kwargs)
+            y = super().value(node, args, kwargs)
         if not self.what.bias:
             return y
-        error = (channel_means(y) - self.targets.means[target]).to(y.dtype)
+        first = y.values[0]
+        error = (channel_means(y) - self.targets.means[target]).to(first.dtype)
         if layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros_like(error))
         layer.bias.sub_(error)
-        return y - error.reshape([-1 if d == channel_axis(y) else 1 for d in range(y.dim())])
+        error = error.reshape([-1 if d == channel_axis(first) else 1 for d in range(first.dim())])
+        return Parts(tuple(part - error for part in y.values))
 
-    def _round(self, layer: Any, target: str, x: Tensor) -> None:
+    def _round(self, layer: Any, target: str, x: Parts) -> None:
         slot = layer.parametrizations.weight
         if self.what.rounding == "nearest":
             return
@@ -153,7 +154,7 @@ class _Corrector(fx.Interpreter):
         elif self.what.rounding == "adaround":
             slot.original.copy_(learned_rounding(layer, slot.original, slot[0].quantizer, x, wanted))
 
-    def _rescale(self, layer: Any, target: str, y: Tensor) -> None:
+    def _rescale(self, layer: Any, target: str, y: Parts) -> None:
         """Give the layer's levels the scale that fits, and its weights with them: the codes stay."""
         slot = layer.parametrizations.weight
         if slot[0].quantizer.grains != len(slot.original):

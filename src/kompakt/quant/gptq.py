@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .._core.errors import QuantizerError
+from ..graph import Parts
 from .quantizer import Quantizer
 from .rows import ROWS, input_rows
 
@@ -15,7 +16,7 @@ DAMPING = 0.01
 
 
 def rounded_to_outputs(
-    layer: Any, weight: Tensor, quantizer: Quantizer, x: Tensor, target: Tensor | None = None, is_centred: bool = False
+    layer: Any, weight: Tensor, quantizer: Quantizer, x: Parts, target: Tensor | None = None, is_centred: bool = False
 ) -> Tensor:
     """Weights on the quantizer's levels, (O, I / groups, ...), chosen for the layer's outputs on `x`.
 

@@ -27,7 +27,7 @@ EIGHT = 8
 
 @dataclass(frozen=True)
 class Interpolated:
-    """Between n and n + 1 bits, b = n + a: (1 - a)·Q_n + a·Q_{n+1}; Q_n has 2^n even levels over the range `p["range"]`.
+    """Between n and n + 1 bits, b = n + a: (1 - a)·Q_n + a·Q_{n+1}; Q_n has 2^n even levels in `p["range"]`, (G,).
 
     With negative levels they are -range to range, none of them 0, but for 8 bits: then -127 to 127 steps, which fit a
     byte. Without, 0 to range.

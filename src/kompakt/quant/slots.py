@@ -22,7 +22,7 @@ class WeightSlot(nn.Module):
 
 
 class ActivationSlot(Slot):
-    """Node on an activation edge; while `calibrating` it fits its quantizer to what passes, then quantizes it.
+    """Node on an activation edge: it quantizes what passes.
 
     Args:
         label: names the edge in errors.
@@ -37,8 +37,6 @@ class ActivationSlot(Slot):
         self.is_dead = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.calibrating:
-            self.fit(x)
         y: Tensor = self.quantizer(x)
         return y
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from ..graph import Graph
+from ..graph import Graph, run_in_parts
 from ..ops.allocation import Option, allocate
 from ..quant.attach import Choice, LayerChoice, attach, calibrate
 from .choices import inner_layers
@@ -36,8 +35,8 @@ def hard_choices(
     inner = inner_layers(list(weights))
     names = [name for name in inner if choices[name].weight == Choice(stage.method, stage.weight_bits)]  # type: ignore[arg-type]
     batch = batch[:SAMPLES]
-    with torch.no_grad():
-        expected = graph.module.eval()(batch)
+    graph.module.eval()
+    expected = run_in_parts(graph, batch)
     items = []
     for i, name in enumerate(names):
         on_step(name, i, len(names))
@@ -58,5 +57,4 @@ def _harder(choice: LayerChoice, stage: QuantizeStage) -> LayerChoice:
 def _loss(graph: Graph, name: str, choice: LayerChoice, batch: Tensor, expected: Tensor) -> float:
     changed = attach(graph, {name: choice}, None)
     calibrate(changed, batch)
-    with torch.no_grad():
-        return output_distance(changed.module.eval()(batch), expected)
+    return output_distance(run_in_parts(changed, batch), expected)

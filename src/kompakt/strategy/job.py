@@ -39,6 +39,8 @@ from .recipe import Recipe, load_recipe
 from .runfolder import save_run
 from .sensitivity import mixed_bits, sensitivity
 
+TRACED = 2  # samples: the network is traced, and compared with the model, on so many
+
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -125,9 +127,9 @@ def prepare(
     model: nn.Module, recipe: Recipe | str, example: Tensor, calibration: Tensor | None = None,
     on_progress: Progress = lambda record: None,
 ) -> Job:  # fmt: skip
-    """Trace `model` on `example` (N, ...), put quantizers on it and start them from `calibration` (default: `example`).
+    """Trace `model` on samples of `example` (N, ...), put quantizers on it, and start them from `calibration`.
 
-    `recipe` is a Recipe, a path, or a built-in recipe's name. `on_progress` is told of layers that are corrected:
+    `recipe` is a Recipe, a path, or a built-in recipe's name; `calibration` is `example` if not given. `on_progress` is told of layers that are corrected:
     {"event": "layer", "layer": name, "done": work, "of": all work, "seconds": since the first}.
 
     Raises: GraphError, QuantizerError, RecipeError with the layer's name.
@@ -135,7 +137,7 @@ def prepare(
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     torch.manual_seed(recipe.seed)
     stage, batch = recipe.stage[0], example if calibration is None else calibration
-    original = trace(model, example)
+    original = trace(model, example[:TRACED])
     base = fold_batch_norm(original) if stage.equalize or stage.requantize == "shift" else original
     base = equalize(base) if stage.equalize else base
     base = use_shift_norms(base) if stage.batch_norm == "shift" else base

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .._core.errors import RecipeError
-from ..graph import Graph, fold_batch_norm, trace
+from ..graph import Graph, fold_batch_norm, run_in_parts, trace
 from ..ops.allocation import Option, allocate
 from ..quant.attach import Choice, LayerChoice, attach
 from .choices import inner_layers
@@ -58,17 +58,16 @@ def sensitivity(
     Raises: QuantizerError for a bit-width that the method cannot do.
     """
     graph.module.eval()
-    found = []
-    with torch.no_grad():
-        expected = graph.module(batch)
-        weights = {str(node.target): graph.submodule(node).weight.numel() for node in graph.layers()}
-        for i, layer in enumerate(layers):
-            loss = {}
-            for j, b in enumerate(bits):
-                on_step(layer, i * len(bits) + j, len(layers) * len(bits))
-                changed = attach(graph, {layer: LayerChoice(Choice(method, b), None)}, None)
-                loss[b] = output_distance(changed.module.eval()(batch), expected)
-            found.append(LayerSensitivity(layer, weights[layer], loss))
+    found, expected = [], run_in_parts(graph, batch)
+    weights = {str(node.target): graph.submodule(node).weight.numel() for node in graph.layers()}
+    for i, layer in enumerate(layers):
+        loss = {}
+        for j, b in enumerate(bits):
+            on_step(layer, i * len(bits) + j, len(layers) * len(bits))
+            changed = attach(graph, {layer: LayerChoice(Choice(method, b), None)}, None)
+            changed.module.eval()
+            loss[b] = output_distance(run_in_parts(changed, batch), expected)
+        found.append(LayerSensitivity(layer, weights[layer], loss))
     return found
 
 
@@ -87,8 +86,8 @@ def mixed_bits(found: Sequence[LayerSensitivity], mean_bits: float) -> dict[str,
 def expected_seconds(graph: Graph, layers: int, bits: int, batch: Tensor) -> float:
     """Time that `sensitivity` will take, from one pass of the float network over the batch."""
     started = time.monotonic()
-    with torch.no_grad():
-        graph.module.eval()(batch)
+    graph.module.eval()
+    run_in_parts(graph, batch)
     return (time.monotonic() - started) * (layers * bits + 1)
 
 
