@@ -129,8 +129,9 @@ def prepare(
 ) -> Job:  # fmt: skip
     """Trace `model` on samples of `example` (N, ...), put quantizers on it, and start them from `calibration`.
 
-    `recipe` is a Recipe, a path, or a built-in recipe's name; `calibration` is `example` if not given. `on_progress` is told of layers that are corrected:
-    {"event": "layer", "layer": name, "done": work, "of": all work, "seconds": since the first}.
+    `recipe` is a Recipe, a path, or a built-in recipe's name; `calibration` is `example` if not given. `on_progress` is
+    told of layers that are corrected: {"event": "layer", "layer": name, "done": work, "of": all work,
+    "seconds": since the first}.
 
     Raises: GraphError, QuantizerError, RecipeError with the layer's name.
     """
