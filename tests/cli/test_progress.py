@@ -65,6 +65,11 @@ def test_accuracy_is_remembered_between_evaluations() -> None:
     assert text == "epoch 3, step 20 of 390, loss 0.500, accuracy 91.23 %, 30 s left"
 
 
+def test_bits_that_change_are_shown():
+    record = {"event": "step", "epoch": 2, "step": 20, "steps": 390, "loss": 0.5, "mean_bits": 3.456}
+    assert training_text(record, None, 30) == "epoch 3, step 20 of 390, loss 0.500, 3.46 bits per weight, 30 s left"
+
+
 def test_position() -> None:
     assert position({"event": "step", "seconds": 30.0, "eta_s": 90.0}) == (0.25, 90.0)
     assert position({"event": "epoch", "seconds": 30.0, "epoch": 1, "epochs": 4}) == (0.25, 90.0)

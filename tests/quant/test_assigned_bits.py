@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kompakt.quant import METHODS, Quantizer
-from kompakt.quant.assigned_bits import mean_weight_bits
+from kompakt.quant.rule import mean_weight_bits
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from kompakt.quant import METHODS, Quantizer, QuantizerTraining
 from kompakt.quant.learned_bits import PACE, STRENGTH
+from kompakt.quant.slots import WeightSlot
 
 PARTS = METHODS["bit_pruning"]
 
@@ -100,6 +102,18 @@ def test_a_stronger_term_leaves_fewer_bits():
 def test_the_loss_gets_a_share_for_every_bit_of_every_quantizer():
     net = nn.Sequential(quantizer(3.5, normal(4, 4)), quantizer(6, normal(4, 4)))
     assert QuantizerTraining(net).penalty().item() == pytest.approx(STRENGTH * 9.5, rel=1e-5)
+
+
+def test_training_tells_the_mean_of_the_bits_of_weights():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 12))
+    for layer, bits in zip(net, (3.5, 6), strict=True):
+        slot = WeightSlot(quantizer(bits, layer.weight.detach()), "bit_pruning")
+        parametrize.register_parametrization(layer, "weight", slot)
+    training = QuantizerTraining(net)
+    assert training.mean_bits() == pytest.approx((16 * 3.5 + 48 * 6) / 64)
+    training.finish()
+    assert training.mean_bits() == pytest.approx((16 * 4 + 48 * 6) / 64)
+    assert QuantizerTraining(nn.Linear(2, 2)).mean_bits() is None
 
 
 @pytest.mark.parametrize(("bits", "whole"), [(3.2, 4), (4.0005, 4), (4.9, 5), (7.3, 8), (2.0, 2), (1.0, 1)])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from kompakt.quant import METHODS, Moment, Quantizer, relaxed_bits
-from kompakt.quant.assigned_bits import mean_weight_bits
 from kompakt.quant.relaxed_bits import PACE, REVERSALS, STRENGTH, probe_one
+from kompakt.quant.rule import mean_weight_bits
 
 PARTS = METHODS["adaqat"]
 

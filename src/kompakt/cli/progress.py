@@ -81,6 +81,8 @@ def training_text(record: Record, accuracy: float | None, remaining_s: float) ->
     parts = [where]
     if record.get("loss") is not None:
         parts.append(f"loss {record['loss']:.3f}")
+    if "mean_bits" in record:
+        parts.append(f"{record['mean_bits']:.2f} bits per weight")
     if accuracy is not None:
         parts.append(f"accuracy {accuracy:.2f} %")
     return ", ".join([*parts, f"{duration(remaining_s)} left"])

@@ -21,7 +21,7 @@ from ..ops.steps import searched_step
 from ..ops.surrogate import scale_gradient
 from .grids import Grid, Parameters, Uniform
 from .learned_step import FIT_VALUES, SMALLEST_STEP
-from .rule import Controlled, Controller, Rule
+from .rule import Controller, Rule
 
 FEWEST = 2
 
@@ -103,6 +103,10 @@ class AssignedBits(Rule):
         """The bit-width now."""
         return int(self.bits)
 
+    @property
+    def bits_now(self) -> float:
+        return self.whole_bits
+
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """Steps of least squared error on x, at every bit-width. The parameter object stays."""
@@ -149,13 +153,6 @@ class AssignedBits(Rule):
     def after_step(self) -> None:
         """Keep the step above a floor."""
         self.step.clamp_(min=SMALLEST_STEP)
-
-
-def mean_weight_bits(rules: Controlled) -> float:
-    """Bits per weight now, on average; 0 without weights."""
-    sizes = [(rule.whole_bits, weight.numel()) for rule, weight in rules
-             if weight is not None and isinstance(rule, AssignedBits)]  # fmt: skip
-    return sum(bits * count for bits, count in sizes) / max(1, sum(count for _, count in sizes))
 
 
 def assigned(x: Tensor, grid: Grid, p: Parameters, gradient_scale: float) -> Tensor:

@@ -133,6 +133,10 @@ class LearnedBits(Rule):
         """b, (1,). Steps in proportion to gradients move b as if it were the parameter; larger ones drown in noise."""
         return scale_gradient(self.pace * PACE, 1 / PACE**2)
 
+    @property
+    def bits_now(self) -> float:
+        return float(self.final_parameters()["bits"] if self.snapped else self.learned.detach())
+
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
         """The range of x, of every grain."""

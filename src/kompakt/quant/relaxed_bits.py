@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from .assigned_bits import FEWEST, AssignedBits, mean_weight_bits
+from .assigned_bits import FEWEST, AssignedBits
 from .grids import Grid
-from .rule import Controlled, Controller, Moment
+from .rule import Controlled, Controller, Moment, mean_weight_bits
 
 STRENGTH = 1e-3  # λ: of one bit in the loss; `train.penalty` multiplies it
 PACE = 5.0  # η: bits that a gap of 1 is worth

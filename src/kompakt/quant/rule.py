@@ -53,6 +53,11 @@ class Rule(nn.Module, ABC):
         """What the forward pass uses now. A rule that says nothing else: what the file holds."""
         return self.final_parameters()
 
+    @property
+    def bits_now(self) -> float | None:
+        """The bit-width now, of a rule that changes it; None of one that does not."""
+        return None
+
     def snap_error(self) -> float:
         """Largest distance between a level and its form in the file, as a share of the range of levels.
 
@@ -116,5 +121,13 @@ class FittedScale(Rule):
 
 Controlled = Sequence[tuple[Rule, Tensor | None]]
 """Rules, each with the float weight that is quantized; None for activations."""
+
+
+def mean_weight_bits(rules: Controlled) -> float:
+    """Bits per weight now, on average over the rules that change them; 0 without any."""
+    sizes = [(rule.bits_now, weight.numel()) for rule, weight in rules
+             if weight is not None and rule.bits_now is not None]  # fmt: skip
+    return sum(bits * count for bits, count in sizes) / max(1, sum(count for _, count in sizes))
+
 
 Controller = Callable[[Controlled, Moment], None]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from .quantizer import Quantizer
-from .rule import Controller, Moment, Rule
+from .rule import Controller, Moment, Rule, mean_weight_bits
 from .slots import WeightSlot
 
 
@@ -35,6 +35,10 @@ class QuantizerTraining:
         parts = [quantizer.rule.penalty(weight) for quantizer, weight in self.pairs]
         known = [part for part in parts if part is not None]
         return torch.stack(known).sum() if known else None
+
+    def mean_bits(self) -> float | None:
+        """Bits per weight now, on average over the weights whose bits change; None where none do."""
+        return mean_weight_bits([(quantizer.rule, weight) for quantizer, weight in self.pairs]) or None
 
     @property
     def has_controllers(self) -> bool:

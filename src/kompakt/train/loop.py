@@ -164,14 +164,14 @@ class _Run:
         done = progress.epoch + progress.step / self.batches.steps
         self.on_progress({
             "event": "step", "epoch": progress.epoch, "step": progress.step, "steps": self.batches.steps, "loss": loss,
-            "seconds": progress.seconds, "eta_s": progress.seconds * (self.settings.epochs / done - 1),
+            "seconds": progress.seconds, "eta_s": progress.seconds * (self.settings.epochs / done - 1), **self._bits(),
         })  # fmt: skip
 
     def _finish_epoch(self, progress: Progress, metrics: Metrics, losses: Tensor) -> None:
         record = {
             "event": "epoch", "epoch": progress.epoch, "epochs": self.settings.epochs,
             "loss": float(losses.mean()),
-            "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2),
+            "lr": learning_rate(self.settings, progress.epoch), "seconds": round(progress.seconds, 2), **self._bits(),
         }  # fmt: skip
         if progress.epoch % self.settings.evaluate_every == 0 or progress.epoch == self.settings.epochs:
             for bits, network in networks_of(self.module):
@@ -181,6 +181,11 @@ class _Run:
                 record |= {f"val_{key}{suffix}": value for key, value in found.items()}
         metrics.write(**record)
         self.on_progress(record)
+
+    def _bits(self) -> dict[str, float]:
+        """Of methods that change them."""
+        bits = self.quantizers.mean_bits()
+        return {} if bits is None else {"mean_bits": round(bits, 3)}
 
     def _save(self, progress: Progress, metrics: Metrics, losses: Tensor) -> None:
         _check_finite(losses, progress)  # a state that is lost already must not replace a good one
