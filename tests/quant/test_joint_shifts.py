@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from kompakt._core.errors import QuantizerError, RecipeError
-from kompakt.graph import fold_batch_norm, trace
+from kompakt.graph import Graph, fold_batch_norm, trace
 from kompakt.ops.steps import no_clip_step, power_of_two_step
 from kompakt.ops.uniform import nearest_whole
 from kompakt.quant import ActivationSlot
@@ -121,10 +121,8 @@ def test_the_search_is_better_than_steps_that_clip_nothing(bits):
             quantizer.rule.criterion = no_clip_step
             quantizer.fit(layer.parametrizations.weight.original)
         for slot in slots(widest):
-            slot.quantizer.rule.criterion, slot.calibrating = no_clip_step, True
-        widest(x)
-        for slot in slots(widest):
-            slot.calibrating = False
+            slot.quantizer.rule.criterion = no_clip_step
+        calibrate(Graph(widest, x[:2]), x)
         searched += error(module, original, x)
         unclipped += error(widest, original, x)
     assert searched < unclipped
