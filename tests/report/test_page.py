@@ -334,3 +334,12 @@ def test_wrong_types_are_refused_with_the_field():
 def test_imports_without_torch():
     code = "import sys, kompakt.report; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_bits_that_differ_between_layers_are_a_range():
+    """A recipe that lets layers learn their bits names only the most."""
+    layers = fixtures.layers()
+    assert "weights 2, activations 2, first and last 8" in render(fixtures.result(), [], {}, "")
+    layers[2]["weight_bits"], layers[3]["activation_bits"] = 5, 4
+    found = render(fixtures.result() | {"layers": layers}, [], {}, "")
+    assert "weights 2 to 5, activations 2 to 4, first and last 8" in found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,8 @@ def _times(before: float | None, after: float | None, less: str, more: str) -> t
 
 def settings(result: Result) -> list[tuple[str, str]]:
     """How the run was set, as (name, value), under the headline."""
-    bits = ", ".join(f"{str(k).replace('_', ' and ')} {v}" for k, v in result.bits.items() if v is not None)
+    given = {**result.bits, **_spread(result.layers)} if result.bits else {}
+    bits = ", ".join(f"{str(k).replace('_', ' and ')} {v}" for k, v in given.items() if v is not None)
     pairs = [
         ("data", result.dataset),
         ("method", result.method),
@@ -71,6 +73,16 @@ def settings(result: Result) -> list[tuple[str, str]]:
         ("threads", None if result.threads is None else text.count(result.threads)),
     ]
     return [(name, text.clip(value, 80)) for name, value in pairs if value is not None]
+
+
+def _spread(layers: Sequence[Layer]) -> dict[str, str]:
+    """The bits that layers between the first and the last have, where they differ: learned, measured or chosen."""
+    found = {}
+    for key, attribute in (("weights", "weight_bits"), ("activations", "activation_bits")):
+        widths = sorted({getattr(layer, attribute) or 0 for layer in layers[1:-1]})
+        if len(widths) > 1 and widths[0] > 0:
+            found[key] = f"{text.bits(widths[0])} to {text.bits(widths[-1])}"
+    return found
 
 
 def cost_name(result: Result) -> str:
