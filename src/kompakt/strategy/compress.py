@@ -23,6 +23,7 @@ from .recipe import Recipe, load_recipe
 from .runfolder import save_run
 from .sources import ModelSource, example_input, load_data, load_model
 from .start import start_from
+from .teacher import load_teacher
 
 SMOKE_BATCHES = 2
 FEW_SAMPLES = 64
@@ -94,12 +95,13 @@ def _run(
         warnings.warn(f"{len(calibration)} samples set the ranges; {FEW_SAMPLES} or more are better", stacklevel=2)
     source = _pretrained(recipe, source, dataset, folder / "float", resume, on_progress)
     example = example_input(source, dataset, input_shape)
+    teacher = load_teacher(recipe.train.teacher, source, dataset, example) if recipe.train.teacher else None
     on_progress({"event": "phase", "phase": "prepare"})
     job = prepare(source.module, recipe, example, torch.from_numpy(calibration), on_progress)
     if recipe.model.start:
         for graph in job.graphs:
             start_from(graph, recipe.model.start, torch.from_numpy(calibration), source.module)
-    seconds = _train(job, dataset, folder, resume, on_progress)
+    seconds = _train(job, teacher, dataset, folder, resume, on_progress)
     on_progress({"event": "phase", "phase": "pack"})
     small = job.finish({"data_sha256": dataset.digest()})
     small.result |= {"train_s": round(seconds, 1), "threads": torch.get_num_threads()}
@@ -123,14 +125,17 @@ def _pretrained(
     return replace(source, module=module, is_trained=True)
 
 
-def _train(job: Job, dataset: Dataset, folder: Path, resume: bool, on_progress: Progress) -> float:
+def _train(
+    job: Job, teacher: nn.Module | None, dataset: Dataset, folder: Path, resume: bool, on_progress: Progress
+) -> float:
     recipe = job.recipe
     if recipe.train.epochs == 0:
         return 0.0
     started = time.monotonic()
     on_progress({"event": "phase", "phase": "train"})
     progress = train(
-        job.module, dataset, replace(recipe.train_settings()), folder, teacher=job.original.module, resume=resume,
+        job.module, dataset, replace(recipe.train_settings()), folder, teacher=teacher or job.original.module,
+        resume=resume,
         fingerprint=recipe.fingerprint(), on_progress=on_progress,
     )  # fmt: skip
     return max(progress.seconds, 0.0) or time.monotonic() - started

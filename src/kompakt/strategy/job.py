@@ -51,7 +51,7 @@ class Job:
     Attributes:
         recipe: what is being done.
         graph: the quantized graph, of several bit-widths that of the highest. The model that came in is not touched.
-        original: the float graph, teacher and yardstick.
+        original: the float graph: yardstick, and teacher where the recipe names no other.
         widths: the networks of all bit-widths, where the recipe has `lower_bits`; else None.
     """
 

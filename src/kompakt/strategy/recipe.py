@@ -235,15 +235,25 @@ class Optimization(Strict):
 
 
 class Train(Optimization):
-    """Training with quantizers; `epochs = 0` means none."""
+    """Training with quantizers; `epochs = 0` means none.
+
+    `teacher`: `zoo:NAME` or `FILE.py:FUNCTION`, the network that `distill` compares with; empty: the float network.
+    """
 
     distill: float = Field(default=0.5, ge=0, le=1)
+    teacher: str = ""
     temperature: float = Field(default=1.0, gt=0)
     penalty: float = Field(default=1.0, ge=0)
     swap: float = Field(default=0.0, ge=0, le=1)
     width_teacher: Literal["best", "highest", "next"] = "best"
     gradient_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
     last_stage_epochs: int = Field(default=2, ge=0)
+
+    @model_validator(mode="after")
+    def _is_taught(self) -> Train:
+        if self.teacher and self.distill == 0:
+            raise RecipeError(f"teacher {self.teacher!r} has no say where distill is 0; raise distill or leave it out")
+        return self
 
 
 class Published(Strict):
@@ -290,7 +300,7 @@ class Recipe(Strict):
 
     def train_settings(self) -> TrainSettings:
         """The settings of the training stage."""
-        return TrainSettings(seed=self.seed, **self.train.model_dump())
+        return TrainSettings(seed=self.seed, **self.train.model_dump(exclude={"teacher"}))
 
     def float_settings(self) -> TrainSettings | None:
         """The settings of the float training before; None if there is none."""
@@ -308,7 +318,7 @@ class Recipe(Strict):
         content = self.model_dump(include=trained, exclude=NOT_IN_WEIGHTS)
         if self.pretrain is None:
             del content["pretrain"]
-        for key in ("penalty", "swap", "width_teacher", "gradient_bits"):
+        for key in ("teacher", "penalty", "swap", "width_teacher", "gradient_bits"):
             if content["train"][key] == Train.model_fields[key].default:
                 del content["train"][key]
         if not self.model.start:
