@@ -14,14 +14,13 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from kompakt.bench._machine import machine
@@ -29,18 +28,21 @@ from kompakt.bench._statistics import paired_ratio
 from kompakt.quant import METHODS, Moment, QuantizerTraining
 from kompakt.quant.quantizer import WEIGHTS
 from kompakt.strategy import Recipe, builtin_recipes, load_recipe, prepare
-from kompakt.train import Replay
+from kompakt.train import Replay, TrainSettings
+from kompakt.train.objective import make_objective
 from kompakt.train.optimizer import has_fast_bf16
 from kompakt.zoo import NETS
 
 ROOT = Path(__file__).parents[1]
 BATCH, CLASSES, WARM_UP = 128, 10, 3
+HALF_WAY = 0.5  # of a run
 GOAL = 1.4  # times the step without quantizers
 # Rules that search while the network trains have no goal.
 INNER_LOOPS = {
     "alternating_basis": "an alternation of least squares in every step",
     "friendly_clusters": "exact clustering in every 100th step, which the median leaves out",
     "relaxed_bits": "the loss at another bit-width of one tensor in every step",
+    "nested_clusters": "a pass for every bit-width in every step",
 }
 Step = Callable[[], None]
 
@@ -150,13 +152,15 @@ def step_of(net: str, recipe: Recipe | None = None) -> Step:
         module = prepare(module, recipe, x[:2], x).module
     if len(shape) == 3:
         module, x = module.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    forward, quantizers = torch.compile(module.train()), QuantizerTraining(module)
+    settings = TrainSettings() if recipe is None else recipe.train_settings()
+    objective = make_objective(module.train(), replace(settings, distill=0.0), None)
+    quantizers = QuantizerTraining(module)
     optimizer = torch.optim.SGD(module.parameters(), 0.01, 0.9)
     bf16 = has_fast_bf16(torch.device("cpu"))
 
     def loss_of() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return F.cross_entropy(forward(x).float(), labels)
+            return objective(x, labels, None, HALF_WAY)
 
     def step() -> None:
         replay = Replay(module) if quantizers.has_controllers else None
