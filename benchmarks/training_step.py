@@ -42,7 +42,7 @@ INNER_LOOPS = {
     "alternating_basis": "an alternation of least squares in every step",
     "friendly_clusters": "exact clustering in every 100th step, which the median leaves out",
     "relaxed_bits": "the loss at another bit-width of one tensor in every step",
-    "nested_clusters": "a pass for every bit-width in every step",
+    "shared_clip": "a pass for every bit-width in every step",
 }
 Step = Callable[[], None]
 

@@ -176,6 +176,15 @@ def test_a_run_folder_becomes_a_record() -> None:
     assert "| w2a2-lq | lq_nets | zoo:cifar10-resnet20 | cifar10 | W2 A2 |" in render_results([record], [])
 
 
+def test_who_taught_and_where_it_went_on_from_stand_in_the_table() -> None:
+    recipe = {"train": {"teacher": "zoo:cifar10-resnet44"}, "model": {"start": "runs/before"}}
+    taught = accuracy_record(run_result() | {"recipe": recipe}, {})
+    page = render_results([taught], [])
+    assert lines_with(page, "| goes on from | taught by |")
+    assert lines_with(page, "| before | zoo:cifar10-resnet44 |")
+    assert "taught by" not in render_results([accuracy_record(run_result(), {})], []).replace("*Taught by*", "")
+
+
 def test_every_width_of_a_file_stands_beside_the_best_network_of_that_width_alone() -> None:
     bits = {"weights": 8, "activations": 8, "first_last": 8}
     found = [{"bits": width, "engine": {"top1": top1}} for width, top1 in ((8, 91.9), (2, 89.0))]
@@ -258,6 +267,8 @@ def test_the_short_protocol_is_the_same_for_every_recipe() -> None:
 def _short_epochs(recipe: Recipe) -> int:
     """Fewer where a step has several passes, more with binary and ternary weights."""
     stage = recipe.stage[0]
-    if stage.lower_bits or stage.method == "adaqat":
+    if stage.lower_bits:
+        return 7
+    if stage.method == "adaqat":
         return 5
     return 16 if stage.weight_bits == 1 or stage.method in ("syq", "syq_pixel") else 10

@@ -17,6 +17,7 @@ from .settings import TrainSettings
 
 Forward = Callable[[Tensor], Tensor]
 MEMORY = 0.98  # of the running losses: about the last fifty steps
+EVEN = 0.5  # odds
 
 
 class Objective(Protocol):
@@ -61,9 +62,9 @@ class Collaboration:
     """The sum of the losses of all bit-widths. Each learns from labels and, as the share `distill`, from a teacher.
 
     The highest bit-width has the float network. Each lower one has that of the higher ones whose running loss is least
-    (`width_teacher = "best"`), always the highest ("highest"), or the next ("next"). In a lower one's pass every block
-    is its teacher's, with weights, activations and batch-norm, with the probability `swap`, which falls linearly to 0
-    over the run; statistics do not follow there. The first step swaps nothing.
+    (`width_teacher = "best"`), always the highest ("highest"), or the next ("next"). A lower one's pass swaps with the
+    probability `swap`, which falls linearly to 0 over the run: every block is then at even odds its teacher's, with
+    weights, activations and batch-norm; statistics do not follow there. The first step swaps nothing.
 
     Source: Sun et al., "Improved Techniques for Quantizing Deep Networks with Adaptive Bit-Widths", WACV 2024, for the
     two ideas; choice and schedule are ours.
@@ -104,8 +105,9 @@ class Collaboration:
 
     def _swapped(self, done: float) -> list[bool]:
         """Which blocks are the teacher's. None in the first step, in which every quantizer must be seen to learn."""
-        chance = self.settings.swap * (1 - done) if done > 0 else 0.0
-        return cast(list[bool], (torch.rand(len(self.forwards[0])) < chance).tolist())
+        blocks, chance = len(self.forwards[0]), self.settings.swap * (1 - done) if done > 0 else 0.0
+        first, *others = torch.rand(1 + blocks).tolist()
+        return [first < chance and other < EVEN for other in others]
 
     def _mixed(self, x: Tensor, student: int, teacher: int, swapped: list[bool]) -> Tensor:
         if not any(swapped):  # in one piece, which takes little more than half as long

@@ -20,7 +20,7 @@ class TrainSettings:
         weight_decay: on weights of layers only; never on batch-norm, biases and quantizer parameters.
         distill: share of the loss that compares with the float model's softmax (0 = labels only).
         penalty: factor of what the methods add to the loss (see `quant.Rule.penalty`).
-        swap: of a network of several bit-widths, probability of a block to be the teacher's, falling to 0.
+        swap: of a network of several bit-widths, probability that a pass takes blocks of its teacher, falling to 0.
         width_teacher: who teaches lower bit-widths, see `train.objective.Collaboration`.
         gradient_bits: of the gradients of the sums of layers with quantized weights, 2 to 8; 32: float.
         last_stage_epochs: final epochs that go through whole integer levels.

@@ -10,18 +10,22 @@ from ._records import AccuracyRecord
 
 ACCURACY_HEADER = (
     "recipe", "method", "network", "data", "bits", "mean bits W / A>", "seeds>", "float top-1 %>", "engine top-1 %>",
-    "gap to float>", "goal", "published %>", "published in", "file bytes>", "epochs>", "training min>", "on threads>",
+    "gap to float>", "goal", "published %>", "published in", "file bytes>", "goes on from", "taught by", "epochs>",
+    "training min>", "on threads>",
 )  # fmt: skip
 # In the order of the page: heading, and what stands below it.
 PROTOCOLS = {
     "short": (
         "Trained, short protocol",
-        "From the pretrained network with the float network as teacher, at most 40 core minutes, so that methods "
-        "can be compared: ten epochs, fewer where a step has several passes, 16 with binary and ternary weights.",
+        "From the pretrained network with the float network as teacher, at most 40 core minutes, so that methods can "
+        "be compared: ten epochs, 16 with binary and ternary weights, five where every step computes the loss twice. "
+        "The network of three bit-widths has an hour, for three.",
     ),
     "long": (
         "Trained, long protocol",
-        "As many epochs as the recipe says, one hour to two on one core: what a method reaches when it is given time.",
+        "As many epochs as the recipe says, one hour to two on one core: what a method reaches when it is given time. "
+        "*Taught by* names the teacher where it is not the float network itself; *goes on from*, the run whose trained "
+        "network was the start, after the epochs that stand there.",
     ),
     "published-schedule": (
         "Trained, published schedule",
@@ -83,7 +87,8 @@ def _accuracy_row(entry: Entry) -> list[str]:
         first.recipe, first.system, first.model, first.dataset, entry.bits, _mean_bits(first), count(len(entry.top1)),
         _percent(first.float_top1), _spread(entry.top1), MISSING if entry.gap is None else f"{entry.gap:+.2f}",
         _goal(entry), _percent(published.value if published else None), published.source if published else MISSING,
-        count(first.file_bytes), count(first.epochs or None),
+        count(first.file_bytes), first.start.removeprefix("runs/") or MISSING, first.teacher or MISSING,
+        count(first.epochs or None),
         f"{entry.train_s / 60:.0f}" if entry.train_s is not None else MISSING,
         count(first.train_threads) if is_trained else MISSING,
     ]  # fmt: skip

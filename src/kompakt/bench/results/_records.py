@@ -44,6 +44,7 @@ class AccuracyRecord(Record):
         bits: part of the network -> bit-width, e.g. {"weights": 2, "activations": 2, "first_last": 8}.
         mean_bits: "weights" averaged over weights, "activations" over multiply-adds, both ends included.
         protocol: how long it was trained, a key of `PROTOCOLS`.
+        teacher: who taught it, where it was not the float network. start: whose trained state it went on from.
         engine_top1: one number per seed. float_top1: None where training began from random weights.
         goal_top1: what the run was meant to reach; it stays in the table whether reached or not. goal_remark: why not.
         file_breakdown: part of the file -> bytes.
@@ -61,6 +62,8 @@ class AccuracyRecord(Record):
     mean_bits: dict[str, Count] = {}
     protocol: Protocol
     epochs: Count | None = None
+    teacher: str = ""
+    start: str = ""
     seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)]
     engine_top1: Annotated[list[Percent], BeforeValidator(_as_list), Field(min_length=1)]
     float_top1: Percent | None

@@ -50,7 +50,9 @@ def accuracy_record(
         "bops": result.get("bops"),
         "latency_ratio": _latency_ratio(result.get("latency")),
     }
-    record |= _labels(result, recipes)
+    recipe = result.get("recipe", {})
+    given = {"teacher": recipe.get("train", {}).get("teacher"), "start": recipe.get("model", {}).get("start")}
+    record |= {key: value for key, value in given.items() if value} | _labels(result, recipes)
     if "bits" in result.get("engine", {}):
         record |= {"float_bits": result["float"]["bits"], "engine_bits": result["engine"]["bits"]}
         if any(layer["op"] == "embedding" for layer in result["layers"]):
