@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,22 +27,19 @@ def entropy_limit(magnitude: Tensor, levels: int) -> Tensor:
     if float(top) <= 0:
         return top
     groups = max(levels, 128)
-    counts = torch.histc(magnitude, BINS, 0.0, float(top)).double()
+    counts = torch.histc(magnitude, BINS, 0.0, float(top)).double().cpu().numpy()
     counts[0] = counts[1]  # zeros are exact at every limit; after a ReLU they would outweigh all else
-    ends = torch.arange(groups, BINS + 1, STRIDE)
-    divergences = torch.stack([_divergence(counts, int(end), groups) for end in ends])
-    return top * (float(ends[int(torch.argmin(divergences))]) / BINS)
+    ends = range(groups, BINS + 1, STRIDE)
+    divergences = [_divergence(counts, end, groups) for end in ends]
+    return top * (ends[int(np.argmin(divergences))] / BINS)
 
 
-def _divergence(counts: Tensor, end: int, groups: int) -> Tensor:
-    kept = counts[:end]
-    p = kept.clone()
+def _divergence(counts: np.ndarray, end: int, groups: int) -> float:
+    kept, firsts = counts[:end], -(-np.arange(groups) * end // groups)  # bin i is in group i * groups // end
+    p, filled = kept.copy(), (kept > 0).astype(np.float64)
     p[-1] += counts[end:].sum()
-    group = torch.arange(end) * groups // end
-    filled = (kept > 0).double()
-    mass = torch.zeros(groups, dtype=torch.float64).index_add_(0, group, kept)
-    places = torch.zeros(groups, dtype=torch.float64).index_add_(0, group, filled)
-    q = (mass / places.clamp_min(1))[group] * filled
-    p, q = p / p.sum(), q / q.sum().clamp_min(1e-30)
+    mean = np.add.reduceat(kept, firsts) / np.maximum(np.add.reduceat(filled, firsts), 1)
+    q = np.repeat(mean, np.diff(firsts, append=end)) * filled
+    p, q = p / p.sum(), np.maximum(q / max(q.sum(), 1e-30), 1e-12)
     inside = p > 0
-    return (p[inside] * (p[inside] / q[inside].clamp_min(1e-12)).log()).sum()
+    return float((p[inside] * np.log(p[inside] / q[inside])).sum())
