@@ -80,15 +80,22 @@ FLOAT32_DIFFERS = {"argmax_equal_to_fake_quant": 9900, "images": 10000}
         ({"argmax_equal_to_fake_quant": 9989, "images": 10000}, False),
         ({"images": 10000}, None),
         ({"argmax_equal_to_fake_quant": 0, "images": 0}, None),
-        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000, "argmax_equal": 999}}, True),
-        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000, "argmax_equal": 998}}, False),
-        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 1000}}, False),
-        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 300, "argmax_equal": 299}}, True),
-        ({**FLOAT32_DIFFERS, "float64_simulation": {"images": 300, "argmax_equal": 298}}, False),
+        ({**FLOAT32_DIFFERS, "integer_exact": {"images": 300, "argmax_equal": 300, "codes_wrong": 0}}, True),
+        ({**FLOAT32_DIFFERS, "integer_exact": {"images": 300, "argmax_equal": 299, "codes_wrong": 0}}, False),
+        ({**FLOAT32_DIFFERS, "integer_exact": {"images": 300, "argmax_equal": 300, "codes_wrong": 1}}, False),
+        ({**FLOAT32_DIFFERS, "integer_exact": {"images": 300, "argmax_equal": 300}}, False),
+        ({**FLOAT32_DIFFERS, "integer_exact": {"images": 300}}, False),
     ],
 )
 def test_simulation_check(engine, passed):
     assert facts.checks(parsed(engine=engine))[1].passed is passed
+
+
+def test_the_simulation_check_says_how_many_codes_rounding_decides():
+    exact = {"images": 300, "argmax_equal": 300, "codes_compared": 9_000_000, "codes_at_boundary": 17, "codes_wrong": 2}
+    found = facts.checks(parsed(engine={**FLOAT32_DIFFERS, "integer_exact": exact}))[1]
+    words = text.plain(found.evidence)
+    assert "of 9 000 000 codes 17 lie where float32's rounding decides, 2 others differ" in words
 
 
 @pytest.mark.parametrize("equal", [True, False, None])

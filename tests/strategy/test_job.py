@@ -44,9 +44,11 @@ def test_engine_equals_reference_and_simulation(small: kp.Compressed) -> None:
     assert engine["bit_equal_to_reference"]["equal"]
     assert engine["argmax_equal_to_fake_quant"] == engine["images"] == 200
     assert engine["images_within_tolerance"] >= 190
-    exact = engine["float64_simulation"]
+    exact = engine["integer_exact"]
     assert exact["argmax_equal"] == exact["images"] == 200
     assert exact["max_abs_logit_difference"] < 1e-4
+    assert exact["codes_compared"] > 200 * 64
+    assert exact["codes_wrong"] == 0
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_engine_equals_reference_and_simulation(small: kp.Compressed) -> None:
         (10**9, 100, True, 100), (0, 7, True, 7), (10**8, 10_000, False, 500),
     ],
 )  # fmt: skip
-def test_the_float64_simulation_takes_what_its_cost_allows(
+def test_the_integer_exact_evaluation_takes_what_its_cost_allows(
     macs: int, available: int, is_trained: bool, images: int
 ) -> None:
     assert exact_images(macs, available, is_trained) == images
@@ -284,4 +286,5 @@ def test_recipes_without_training_give_equal_bits(name: str, data: Dataset) -> N
     torch.manual_seed(0)
     engine = kp.compress(DigitsNet(16), name, data=data.smallest(64, 64)).result["engine"]
     assert engine["bit_equal_to_reference"]["equal"]
-    assert engine["float64_simulation"]["argmax_equal"] == 64
+    assert engine["integer_exact"]["argmax_equal"] == 64
+    assert engine["integer_exact"]["codes_wrong"] == 0

@@ -32,8 +32,9 @@ def test_every_width_is_judged_in_the_engine(small: Compressed) -> None:
     assert [found["bits"] for found in small.result["widths"]] == [8, 4, 2]
     for found in small.result["widths"]:
         assert found["engine"]["bit_equal_to_reference"]["equal"]
-        exact = found["engine"]["float64_simulation"]
+        exact = found["engine"]["integer_exact"]
         assert exact["argmax_equal"] == exact["images"] > 0
+        assert exact["codes_wrong"] == 0
     assert small.result["engine"] == small.result["widths"][0]["engine"]
 
 

@@ -51,6 +51,16 @@ class Coding:
             level = np.clip(np.rint(y * self._inv_step), low, high)
         return np.asarray(level.astype(np.int64) - low)
 
+    @property
+    def step(self) -> float:
+        """The smallest distance of two levels, as a real value."""
+        levels = np.unique(self.encoding.table().astype(np.float64))
+        return float(np.diff(levels).min(initial=self.max_level or 1)) * float(self.scale)
+
+    def values(self, codes: np.ndarray) -> np.ndarray:
+        """Real values of codes, in the engine's arithmetic: float32."""
+        return np.asarray(self.encoding.table()[0][codes].astype(np.float32) * self.scale)
+
     def is_like(self, other: Coding) -> bool:
         """Whether codes of both mean the same values."""
         return self.encoding == other.encoding and self.scale == other.scale

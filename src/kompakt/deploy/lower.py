@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from .._core.errors import GraphError
 from ..artifact import Node, Program, Weight, check
 from ..graph import Graph, Kind, operand
 from ..graph.fold import batch_norm_affine
+from ..graph.graph import RECURRENT
 from .coding import Coding, coding_of, table_coding
 from .hoist import hoist_slots
 from .shifts import pending_sum, requantize_attributes
@@ -24,6 +25,21 @@ THRESHOLD_BITS = 4  # up to here an activation is encoded by comparing its accum
 RELU = (0.0, np.inf)
 
 
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A program, and what it was made of.
+
+    Attributes:
+        program: the integer program.
+        graph: the quantized graph as it was lowered, with slots moved up, in evaluation mode.
+        codes: by name of a node that is a slot, or a recurrent layer with a quantized state: the program's codes of it.
+    """
+
+    program: Program
+    graph: Graph
+    codes: dict[str, Coded]
+
+
 def lower(graph: Graph) -> Program:
     """The integer program of a graph with quantizers, batch-norm folded into thresholds and epilogues.
 
@@ -32,11 +48,19 @@ def lower(graph: Graph) -> Program:
 
     Raises: GraphError if a layer's values are not finite. ArtifactError if an accumulator could overflow.
     """
+    return lower_traceably(graph).program
+
+
+def lower_traceably(graph: Graph) -> Lowered:
+    """As `lower`, with where each quantizer's codes are in the program."""
     graph = hoist_slots(graph)
     graph.module.eval()
-    program = _Lowering(graph).program()
+    lowering = _Lowering(graph)
+    program = lowering.program()
     check(program)
-    return program
+    quantized = {node: value for node, value in lowering.values.items() if isinstance(value, Coded)}
+    codes = {node.name: value for node, value in quantized.items() if graph.kind(node).op in ("slot", *RECURRENT)}
+    return Lowered(program, graph, codes)
 
 
 def engine_shape(node: fx.Node) -> tuple[int, ...]:

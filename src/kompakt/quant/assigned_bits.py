@@ -31,21 +31,24 @@ class Assigned:
     """Whole multiples of `p["step"]` (1,), as many as the whole number of bits `p["bits"]` (1,) allows.
 
     Args:
-        bits: the most. signed: whether levels may be negative; 8 bits then leave out -128.
+        bits: the most. signed: whether levels may be negative. symmetric: whether 8 bits then leave out -128.
     """
 
     bits: int
     signed: bool
+    symmetric: bool = False
 
     def limits(self, p: Parameters) -> tuple[Tensor, Tensor]:
         """Lowest and highest level, (1,) each: of `plain(p)`, without a look at the number of bits."""
         highest = torch.round(2.0 ** (p["bits"] - int(self.signed))) - 1  # a compiled power may be off by a bit
-        return (-highest - (p["bits"] < 8).float() if self.signed else torch.zeros_like(highest)), highest
+        if not self.signed:
+            return torch.zeros_like(highest), highest
+        return -highest - ((p["bits"] < 8).float() if self.symmetric else 1.0), highest
 
     def plain(self, p: Parameters) -> Uniform:
         """The uniform grid of that many bits."""
         bits = int(p["bits"])
-        return Uniform(bits, self.signed, symmetric=self.signed and bits == 8)
+        return Uniform(bits, self.signed, symmetric=self.symmetric and bits == 8)
 
     def value(self, x: Tensor, p: Parameters) -> Tensor:
         step = per_grain(p["step"], x)

@@ -184,7 +184,7 @@ class Quantizer(nn.Module):
         self.parts, self.bits, self.signed, self.grains = parts, bits, signed, grains
         # An 8-bit signed weight leaves out -128, so that engines may multiply by int8 without a special case.
         self.grid = part(GRIDS, parts.grid, "grid")(bits, signed)
-        if isinstance(self.grid, Uniform) and bits == 8 and signed and not sample_axis:
+        if isinstance(self.grid, Uniform | Assigned) and bits == 8 and signed and not sample_axis:
             self.grid = replace(self.grid, symmetric=True)
         self.rule = part(RULES, parts.rule, "rule")(self.grid, grains, sample_axis)
         self.surrogate = part(SURROGATES, parts.surrogate, "surrogate")

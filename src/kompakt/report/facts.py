@@ -195,7 +195,7 @@ def _ties(images: float) -> float:
 
 
 def _simulation_check(where: str, engine: Measured) -> Check:
-    """In float64 where the run has it: in float32 torch's own sums move a code at a boundary now and then."""
+    """Code by code where the run has it: in float32 torch's own sums move a code at a boundary now and then."""
     claim = f"engine = simulation{where}"
     same, images = engine.argmax_equal_to_fake_quant, engine.images
     if same is None or not images:
@@ -203,16 +203,18 @@ def _simulation_check(where: str, engine: Measured) -> Check:
     evidence = f"{text.count(same)} of {text.count(images)} images get the same class"
     if engine.max_abs_logit_difference is not None:
         evidence += f"; largest difference of a logit {text.number(engine.max_abs_logit_difference)}"
-    exact = engine.float64_simulation
-    if exact is None or exact.argmax_equal is None or not exact.images:
+    exact = engine.integer_exact
+    if exact is None or exact.argmax_equal is None or exact.codes_wrong is None or not exact.images:
         return Check(claim, images - same <= _ties(images), evidence)
-    in_float64 = (
-        f"in float64 {text.count(exact.argmax_equal)} of {text.count(exact.images)} images get the same class, "
-        f"largest difference of a logit {text.number(exact.max_abs_logit_difference)}"
+    others = "no other differs" if not exact.codes_wrong else f"{text.count(exact.codes_wrong)} others differ"
+    in_integers = (
+        f"integer-exact, {text.count(exact.argmax_equal)} of {text.count(exact.images)} images get the same class, "
+        f"largest difference of a logit {text.number(exact.max_abs_logit_difference)}; of "
+        f"{text.count(exact.codes_compared)} codes {text.count(exact.codes_at_boundary)} lie where float32's rounding "
+        f"decides, {others}"
     )
-    return Check(
-        claim, exact.images - exact.argmax_equal <= _ties(exact.images), f"{in_float64}; in float32 {evidence}"
-    )
+    agrees = exact.argmax_equal == exact.images and not exact.codes_wrong
+    return Check(claim, agrees, f"{in_integers}; in float32 {evidence}")
 
 
 VERDICT = {True: "yes", False: "no", None: "not checked"}

@@ -64,12 +64,19 @@ class BitEqual(Record):
     equal: bool | None = None
 
 
-class ExactSimulation(Record):
-    """The fake-quantized model in float64 against the engine: images with the same arg-max, of `images`."""
+class IntegerExact(Record):
+    """The fake-quantized model against the engine, code by code: see docs/numerics.md, "Agreement with the simulation".
+
+    `argmax_equal` of `images` have the same class; of `codes_compared`, `codes_at_boundary` lie where float32's
+    rounding decides, and `codes_wrong` differ without that.
+    """
 
     images: Number = None
     argmax_equal: Number = None
     max_abs_logit_difference: Number = None
+    codes_compared: Number = None
+    codes_at_boundary: Number = None
+    codes_wrong: Number = None
 
 
 class Measured(Record):
@@ -78,7 +85,7 @@ class Measured(Record):
     top1: Number = None
     images: Number = None
     argmax_equal_to_fake_quant: Number = None
-    float64_simulation: ExactSimulation | None = None
+    integer_exact: IntegerExact | None = None
     bit_equal_to_reference: BitEqual | None = None
     max_abs_logit_difference: Number = None
 

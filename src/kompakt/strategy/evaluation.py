@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from ..data import NO_LABEL, Dataset, Split, Tally, batch_size_of, judged
 from ..engine import Engine, run_reference
+from ..graph import Graph
 from ..quant.widths import networks_of
 from ..train import predict
+from .integer_exact import IntegerExact
 
 if TYPE_CHECKING:
     from .job import Compressed
 
 REFERENCE_IMAGES, REFERENCE_MACS = 256, 2.5e10  # the reference is slow; it checks bits, not accuracy
-# Of the simulation in float64: 5e11 are all 10,000 images of a CIFAR ResNet-20, two minutes on one core, which is
+# Of the integer-exact evaluation: 5e11 are all 10,000 images of a CIFAR ResNet-20, two minutes on one core, which is
 # little beside training; without training the check should not take longer than the work.
 EXACT_MACS, EXACT_MACS_UNTRAINED = 5e11, 5e10
-BATCH, EXACT_BATCH = 256, 64
+BATCH, EXACT_BATCH = 256, 16
 TOLERANCE = 1e-3  # of a logit; docs/numerics.md, "Agreement with the simulation"
 
 
@@ -30,13 +31,14 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     """Accuracy on the whole test split of the float model, the fake-quantized one and the engine; fills `small.result`.
 
     Also counts images where engine and fake-quantized model agree on the arg-max: all of them in float32, in which
-    torch's own rounding moves a code here and there, and as many as the budget allows in float64, in which it does not.
+    torch's own rounding moves a code here and there, and as many as the budget allows integer-exact, code by code.
     Compares the engine with the NumPy reference bit for bit on the first images. Samples without labels are given the
     float network's classes: `labels` of the result says so.
     """
     test, job, engine = dataset.test, small.job, small.engine()
     kernels = {row["node"]: row["kernel"] for row in engine.kernels()}
-    all_counts = [_Counts(small, network, bits, engine, test) for bits, network in networks_of(job.module)]
+    networks = zip(networks_of(job.module), job.graphs, strict=True)
+    all_counts = [_Counts(small, network, graph, bits, engine, test) for (bits, network), graph in networks]
     originals, size = Tally(test.labels.ndim == 2), batch_size_of(test, BATCH)
     for first in range(0, len(test), size):
         part = test.part(first, first + size)
@@ -79,14 +81,16 @@ class _Agreement:
 class _Counts:
     """Everything that is counted of one bit-width, batch by batch: outputs of a whole split need not fit in memory."""
 
-    def __init__(self, small: Compressed, network: nn.Module, bits: int | None, engine: Engine, test: Split) -> None:
+    def __init__(
+        self, small: Compressed, network: nn.Module, graph: Graph, bits: int | None, engine: Engine, test: Split
+    ) -> None:
         self.program, self.network, self.bits, self.engine = small.program.at(bits), network, bits, engine
-        self.wide = copy.deepcopy(network).double().eval()
+        self.integer_exact = IntegerExact(graph)
         macs, by_step = small.result["macs"], test.labels.ndim == 2
         self.few = reference_images(macs)
         self.exact = exact_images(macs * len(small.program.widths), len(test), small.result["epochs"] > 0)
         self.simulated, self.executed = Tally(by_step), Tally(by_step)
-        self.in_float32, self.in_float64 = _Agreement(), _Agreement()
+        self.in_float32, self.exactly = _Agreement(), _Agreement()
         self.compared, self.is_bit_equal = 0, True
 
     def add(self, first: int, part: Split, labels: np.ndarray, dataset: Dataset) -> None:
@@ -102,12 +106,17 @@ class _Counts:
         self.in_float32.add(executed, simulated)
         few, exact = self.few - first, self.exact - first
         if exact > 0:
-            found = judged(exact_logits(self.wide, inputs[:exact]), part)
-            self.in_float64.add(executed[: len(found)], found)
+            found = judged(self._exact_outputs(inputs[:exact]), part)
+            self.exactly.add(executed[: len(found)], found)
         if few > 0:
             reference = run_reference(self.program, inputs[:few])
             self.compared += reference.size
             self.is_bit_equal &= bool(np.array_equal(reference, outputs[:few]))
+
+    def _exact_outputs(self, inputs: np.ndarray) -> np.ndarray:
+        parts = np.split(inputs, range(EXACT_BATCH, len(inputs), EXACT_BATCH))
+        with parametrize.cached():  # weights are quantized once, not for every part
+            return np.concatenate([self.integer_exact.outputs(part, self.engine.values(part)) for part in parts])
 
     def record(self, available: int) -> dict[str, Any]:
         """What stands in the result, of a split of `available` images."""
@@ -115,7 +124,10 @@ class _Counts:
             **self.executed.quality(), "images": self.executed.count,
             **self.in_float32.record("argmax_equal_to_fake_quant"), "tolerance": TOLERANCE,
             "images_within_tolerance": self.in_float32.close,
-            "float64_simulation": {"images": self.in_float64.count, **self.in_float64.record("argmax_equal")},
+            "integer_exact": {
+                "images": self.exactly.count, **self.exactly.record("argmax_equal"),
+                **{f"codes_{name}": count for name, count in asdict(self.integer_exact.codes).items()},
+            },
             "bit_equal_to_reference": {
                 "images": min(self.few, available), "values": self.compared, "equal": self.is_bit_equal,
             },
@@ -129,13 +141,6 @@ def reference_images(macs: int) -> int:
 
 
 def exact_images(macs: int, available: int, is_trained: bool) -> int:
-    """How many images the float64 simulation of a network of `macs` per image may take."""
+    """How many images the integer-exact evaluation of a network of `macs` per image may take."""
     budget = EXACT_MACS if is_trained else EXACT_MACS_UNTRAINED
     return min(available, max(reference_images(macs), int(budget / max(macs, 1))))
-
-
-@torch.no_grad()
-def exact_logits(wide: nn.Module, inputs: np.ndarray) -> np.ndarray:
-    """Outputs of a quantized module in float64 for normalised inputs: free of float32's own rounding."""
-    batches = torch.split(torch.from_numpy(inputs), EXACT_BATCH)
-    return np.concatenate([wide(batch.double()).numpy() for batch in batches])
