@@ -199,6 +199,35 @@ def test_every_width_of_a_file_stands_beside_the_best_network_of_that_width_alon
     assert "Several bit-widths" not in render_results(alone, [])
 
 
+EXACT = {
+    "images": 10_000, "argmax_equal": 10_000, "max_abs_logit_difference": 2.3e-6, "codes_compared": 2_898_560_000,
+    "codes_at_boundary": 1_270, "codes_wrong": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({}, ""), ({"codes_wrong": 2}, "differ in 2 of 2,898,560,000 codes and in the class of 0 of 10,000 images"),
+     ({"argmax_equal": 9_998}, "differ in 0 of 2,898,560,000 codes and in the class of 2 of 10,000 images")],
+)  # fmt: skip
+def test_engine_and_simulation_stand_side_by_side(changes: dict, said: str) -> None:
+    engine = {"top1": 89.9, "integer_exact": EXACT | changes}
+    page = render_results([accuracy_record(run_result() | {"engine": engine}, {})], [])
+    row = lines_with(page.split("## Engine and simulation")[1], "| w2a2-lq |")[0]
+    found = {**EXACT, **changes}
+    assert f"| {found['argmax_equal']:,} | 2.3e-06 | 2,898,560,000 | 1,270 | {found['codes_wrong']} |" in row
+    short = page.split("## Not reached")[1]
+    assert said in short
+    assert ("engine and simulation differ" in short) == bool(said)
+    assert "Engine and simulation" not in render_results([accuracy_record(run_result(), {})], [])
+
+
+def test_every_width_of_a_file_is_compared_with_its_own_simulation() -> None:
+    found = [{"bits": bits, "engine": {"top1": 90.0, "integer_exact": EXACT}} for bits in (8, 2)]
+    page = render_results([accuracy_record(run_result() | {"widths": found}, {})], [])
+    assert [line.split(" | ")[2] for line in lines_with(page, "| 2,898,560,000 |")] == ["8", "2"]
+
+
 def layers(*bits: tuple[int, int]) -> list[dict]:
     """Layers of 10 weights and 100 multiply-adds with these bits of weights and activations."""
     return [{"params": 10, "macs": 100, "weight_bits": w, "activation_bits": a} for w, a in bits]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..._core.files import atomic_write
 from . import _accuracy as accuracy
+from . import _agreement as agreement
 from . import _entries as entries
 from . import _goals as goals
 from . import _ptq as ptq
@@ -49,6 +50,12 @@ _WIDTHS = """## Several bit-widths in one file
 
 One set of weights that the engine runs at any of its bit-widths, beside the best network of the same protocol that was
 trained for that bit-width alone. *Difference* is in percentage points. The tables above show the highest bit-width."""
+
+_AGREEMENT = """## Engine and simulation
+
+The fake-quantized network in float64 against the engine, code by code: a code may be another one only where its value
+lies within float32's rounding of the boundary between the two levels (`docs/numerics.md`, "Agreement with the
+simulation"). Runs that were evaluated since this comparison exists."""
 
 _SIZE = """## Size
 
@@ -167,6 +174,8 @@ def _render(
     parts = [_HEAD, _ACCURACY, accuracy.accuracy_section(found) if found else _NONE]
     if any(entry.first.widths for entry in found):
         parts += [_WIDTHS, widths.widths_section(found)]
+    if any(record.agreement for entry in found for record in entry.records):
+        parts += [_AGREEMENT, agreement.agreement_section(found)]
     if found:
         parts += [_SIZE, accuracy.size_section(found)]
     if any(accuracy.is_of_characters(entry) for entry in found):
@@ -182,7 +191,12 @@ def _render(
     if figures:
         parts += [_FIGURES, goals.figures_section(figures)]
     parts += [_SPEED, *(speed.speed_section(record) for record in benches)] if benches else [_SPEED, _NONE]
-    short = [*accuracy.shortfalls(found), *goals.missed_goals(wanted, benches), *goals.missed_figures(figures)]
+    short = [
+        *accuracy.shortfalls(found),
+        *agreement.disagreements(found),
+        *goals.missed_goals(wanted, benches),
+        *goals.missed_figures(figures),
+    ]
     short += [*training.training_shortfalls(steps), *ptq.ptq_shortfalls(tools), *speed.losses(benches)]
     parts += [_SHORT, "\n".join(f"* {line}" for line in short) if short else "Nothing."]
     if found:

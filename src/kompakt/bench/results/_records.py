@@ -37,6 +37,28 @@ class Published(Record):
     source: str
 
 
+class Agreement(Record):
+    """The fake-quantized network and the engine, code by code (docs/numerics.md, "Agreement with the simulation").
+
+    Attributes:
+        bits: of the file, where it has several.
+        argmax_equal: of `images`. codes_at_boundary, codes_wrong: of `codes_compared`.
+    """
+
+    bits: int | None = None
+    images: Count
+    argmax_equal: Count
+    max_abs_logit_difference: Count
+    codes_compared: Count
+    codes_at_boundary: Count
+    codes_wrong: Count
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every image has the same class, and every other code lies where rounding decides."""
+        return self.argmax_equal == self.images and not self.codes_wrong
+
+
 class AccuracyRecord(Record):
     """One training run measured in the engine. Accuracies in percent, sizes in bytes.
 
@@ -52,6 +74,7 @@ class AccuracyRecord(Record):
         float_bits, engine_bits: of a language model, bits per step; its top-1 is the share of right next ones.
         reads_tokens: whether its inputs are numbers of tokens (words), which are measured by perplexity.
         widths: of a file with several bit-widths, bit-width -> top-1 in the engine.
+        agreement: of the network that was trained and the engine, at every bit-width of the file.
     """
 
     system: str
@@ -84,6 +107,7 @@ class AccuracyRecord(Record):
     engine_bits: Count | None = None
     reads_tokens: bool = False
     widths: dict[int, Percent] = {}
+    agreement: list[Agreement] = []
 
     @model_validator(mode="after")
     def _check(self) -> AccuracyRecord:

@@ -59,6 +59,10 @@ def accuracy_record(
             record["reads_tokens"] = True
     if "widths" in result:
         record["widths"] = {width["bits"]: width["engine"]["top1"] for width in result["widths"]}
+    measured = result.get("widths", [{"engine": result.get("engine", {})}])
+    compared = [(one.get("bits"), one["engine"].get("integer_exact")) for one in measured]
+    agreement = [{"bits": bits, **exact} for bits, exact in compared if exact]
+    record |= {"agreement": agreement} if agreement else {}
     parse([record], AccuracyRecord, ["result.json"])
     return record
 
