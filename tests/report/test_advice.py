@@ -65,6 +65,10 @@ def test_broken_engine_comes_first():
 def test_simulation_gap():
     assert "differs from the simulated one by -1.37 pt" in said(engine={"top1": 89.01})
     assert "differs from the simulated" not in said()
+    exact = {"codes_compared": 9_000_000, "codes_wrong": 3}
+    gap = {"top1": 89.01, "integer_exact": exact}
+    assert "3 of 9 000 000 codes of the engine are not those of the simulation. What was trained" in said(engine=gap)
+    assert "simulat" not in said(engine=gap | {"integer_exact": exact | {"codes_wrong": 0}})
 
 
 @pytest.mark.parametrize("name", ["thresholds", "manifest", "floats", "bases", "header"])

@@ -45,14 +45,15 @@ def _engine_differs(result: Result, _: Curve) -> Advice | None:
 
 
 def _simulation_differs(result: Result, _: Curve) -> Advice | None:
-    simulated, engine = result.simulated.top1, result.engine.top1
+    """Told by codes where the run has compared them, else by accuracies, which rounding alone may move a little."""
+    simulated, engine, exact = result.simulated.top1, result.engine.top1, result.engine.integer_exact
+    action = "What was trained is not what runs: `kompakt verify` names the first layer that differs."
+    if exact is not None and exact.codes_wrong is not None:
+        wrong = f"{text.count(exact.codes_wrong)} of {text.count(exact.codes_compared)} codes of the engine"
+        return Advice(f"{wrong} are not those of the simulation.", action) if exact.codes_wrong else None
     if simulated is None or engine is None or abs(simulated - engine) < 0.05:
         return None
-    gap = text.points(engine - simulated)
-    return Advice(
-        f"The engine's accuracy differs from the simulated one by {gap}.",
-        "What was trained is not what runs: `kompakt verify` names the first layer that differs.",
-    )
+    return Advice(f"The engine's accuracy differs from the simulated one by {text.points(engine - simulated)}.", action)
 
 
 def _drop_too_large(result: Result, curve: Curve) -> Advice | None:

@@ -83,7 +83,7 @@ class IntegerExact(fx.Interpreter):
     def _settled(self, slot: Slot, step: float, x: Tensor, executed: Tensor) -> Tensor:
         """The slot's own levels of x, but the engine's where x lies at a boundary between the two; counts."""
         own: Tensor = slot(x)
-        differs = (own - executed).abs() > SAME * step
+        differs = ~((own - executed).abs() <= SAME * step)  # NaN differs from everything
         self.codes.compared += x.numel()
         where = differs.flatten(1).any(1)
         if not where.any():
