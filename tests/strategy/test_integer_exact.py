@@ -11,42 +11,22 @@ from torch import nn
 
 from kompakt.deploy import lower, lower_traceably
 from kompakt.graph import Graph
-from kompakt.quant import METHODS
-from kompakt.quant.attach import Choice, LayerChoice
-from kompakt.quant.quantizer import SIGNED, UNSIGNED, WEIGHTS
 from kompakt.strategy.integer_exact import ROUNDING, ROUNDINGS, IntegerExact, longest_float_sum
 from support.integer_exact import assert_agrees, compared, values_of
-from support.nets import NETS, build
-from support.quantized import EIGHT, SETUPS, SIGNED_INNER, STORED, Setup, quantized, quantized_net, takes_any_sign
+from support.nets import NETS
+from support.quantized import EIGHT, SETUPS, Setup, method_cases, quantized, quantized_by, quantized_net
 from support.sequences import LanguageModel, ids
 
-OTHER = Choice("lsq", 4)
-SIGNS = {UNSIGNED: "projection", SIGNED: "signed"}  # a network with activations of these signs
 
-
-@pytest.mark.parametrize(
-    ("name", "bits", "role"),
-    [
-        (name, bits, role)
-        for name, parts in METHODS.items()
-        for bits in sorted({parts.bits[0], parts.bits[-1]})
-        for role in (WEIGHTS, UNSIGNED, SIGNED)
-        if role in parts.roles
-    ],
-)
+@pytest.mark.parametrize(("name", "bits", "role"), method_cases())
 def test_every_method_agrees_in_every_code(name, bits, role):
-    choice = Choice(name, bits)
-    inner = LayerChoice(choice, OTHER) if role == WEIGHTS else LayerChoice(OTHER, choice)
-    net, _ = build(SIGNS.get(role, "projection"))
-    x = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    assert_agrees(quantized(net, x, Setup(inner, EIGHT, STORED)), x.numpy())
+    graph, x = quantized_by(name, bits, role)
+    assert_agrees(graph, x.numpy())
 
 
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("setup", ["lsq-w2a2", "lsq-w8a8", "weights only", "float residual"])
 def test_networks_of_every_form_agree_in_every_code(net, setup):
-    if net in SIGNED_INNER and not takes_any_sign(SETUPS[setup]):
-        pytest.skip("the method wants activations behind a ReLU")
     graph, x, _ = quantized_net(net, setup)
     assert_agrees(graph, x)
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kompakt.graph import Graph, trace
+from kompakt.quant import METHODS
 from kompakt.quant.attach import Choice, LayerChoice, attach, calibrate, quantizers
+from kompakt.quant.quantizer import SIGNED, UNSIGNED, WEIGHTS
 
 from .nets import build
 
@@ -74,3 +76,23 @@ def quantized_net(name: str, setup: str, seed: int = 0, samples: int = 6) -> tup
     graph = quantized(net, x, SETUPS[setup])
     with torch.no_grad():
         return graph, x.numpy(), graph.module(x).numpy()
+
+
+def method_cases() -> list[tuple[str, int, str]]:
+    """Fewest and most bits of every method, as weights, and as activations of every sign that it takes."""
+    return [
+        (name, bits, role)
+        for name, parts in METHODS.items()
+        for bits in sorted({parts.bits[0], parts.bits[-1]})
+        for role in (WEIGHTS, UNSIGNED, SIGNED)
+        if role in parts.roles
+    ]
+
+
+def quantized_by(name: str, bits: int, role: str) -> tuple[Graph, Tensor]:
+    """A net whose inner layers have a method of the table in this role, and inputs. Both nets pad with zeros."""
+    choice, other = Choice(name, bits), Choice("lsq", 4)
+    inner = LayerChoice(choice, other) if role == WEIGHTS else LayerChoice(other, choice)
+    net, _ = build("signed" if role == SIGNED else "projection")
+    x = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return quantized(net, x, Setup(inner, EIGHT, STORED)), x

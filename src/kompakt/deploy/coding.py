@@ -59,7 +59,7 @@ class Coding:
 
     def values(self, codes: np.ndarray) -> np.ndarray:
         """Real values of codes, in the engine's arithmetic: float32."""
-        return np.asarray(self.encoding.table()[0][codes].astype(np.float32) * self.scale)
+        return Quantizer.decode(codes, self.encoding, np.array([self.scale]))
 
     def is_like(self, other: Coding) -> bool:
         """Whether codes of both mean the same values."""

@@ -6,13 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 from torch.nn.utils import parametrize
 
 from ..data import NO_LABEL, Dataset, Split, Tally, batch_size_of, judged
 from ..engine import Engine, run_reference
 from ..graph import Graph
-from ..quant.widths import networks_of
 from ..train import predict
 from .integer_exact import IntegerExact
 
@@ -37,8 +35,8 @@ def evaluate(small: Compressed, dataset: Dataset) -> dict[str, Any]:
     """
     test, job, engine = dataset.test, small.job, small.engine()
     kernels = {row["node"]: row["kernel"] for row in engine.kernels()}
-    networks = zip(networks_of(job.module), job.graphs, strict=True)
-    all_counts = [_Counts(small, network, graph, bits, engine, test) for (bits, network), graph in networks]
+    widths = [None] if job.widths is None else job.widths.bits
+    all_counts = [_Counts(small, graph, bits, engine, test) for bits, graph in zip(widths, job.graphs, strict=True)]
     originals, size = Tally(test.labels.ndim == 2), batch_size_of(test, BATCH)
     for first in range(0, len(test), size):
         part = test.part(first, first + size)
@@ -81,10 +79,8 @@ class _Agreement:
 class _Counts:
     """Everything that is counted of one bit-width, batch by batch: outputs of a whole split need not fit in memory."""
 
-    def __init__(
-        self, small: Compressed, network: nn.Module, graph: Graph, bits: int | None, engine: Engine, test: Split
-    ) -> None:
-        self.program, self.network, self.bits, self.engine = small.program.at(bits), network, bits, engine
+    def __init__(self, small: Compressed, graph: Graph, bits: int | None, engine: Engine, test: Split) -> None:
+        self.program, self.network, self.bits, self.engine = small.program.at(bits), graph.module, bits, engine
         self.integer_exact = IntegerExact(graph)
         macs, by_step = small.result["macs"], test.labels.ndim == 2
         self.few = reference_images(macs)
